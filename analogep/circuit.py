@@ -1,0 +1,388 @@
+"""The circuit: immutable banks of elements between named nodes, and its ports.
+
+Everything else in analogep is a function of a :class:`Circuit`. Arrays are copied in and made read-only;
+changing a value gives a new circuit that shares the old one's :class:`Topology`, so that what was planned
+for the pattern of connections is reused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analogep.devices import Device, Resistor
+from analogep.errors import CircuitError, Fault, InputError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+GROUND = "0"
+"""Name of the ground node; its index is 0 in every circuit."""
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+def _frozen(array: ArrayLike, dtype: Any) -> NDArray[Any]:
+    copy = np.array(array, dtype=dtype, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """All elements of one device type that share a name and a trainability, as arrays.
+
+    Attributes
+    ----------
+    name
+        Name of the bank; its parameters are called ``"<name>.<parameter>"``.
+    device
+        The device class, whose static methods evaluate the law.
+    pins
+        Node index of each pin, (E, P).
+    values
+        Parameter arrays (E,), in SI units.
+    names
+        Element names, E of them.
+    trainable
+        Names of the parameters that learning may change.
+    """
+
+    name: str
+    device: type[Device]
+    pins: Index
+    values: Mapping[str, Array]
+    names: tuple[str, ...]
+    trainable: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pins", _frozen(self.pins, np.int64))
+        object.__setattr__(self, "values", {k: _frozen(v, float) for k, v in self.values.items()})
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "trainable", frozenset(self.trainable))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return len(self.names)
+
+    def element(self, e: int) -> Device:
+        """Return element ``e`` as a device instance (without its pins)."""
+        return self.device(**{k: float(v[e]) for k, v in self.values.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Crossbar:
+    """A conductance between every row node and every column node; never expanded unless exported.
+
+    Attributes
+    ----------
+    name
+        Name of the crossbar; its conductances are called ``"<name>.conductance"``.
+    rows, columns
+        Node indices, (R,) and (C,).
+    conductance
+        Conductances [S], (R, C).
+    trainable
+        Whether learning may change the conductances.
+    """
+
+    name: str
+    rows: Index
+    columns: Index
+    conductance: Array
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _frozen(self.rows, np.int64))
+        object.__setattr__(self, "columns", _frozen(self.columns, np.int64))
+        object.__setattr__(self, "conductance", _frozen(self.conductance, float))
+
+    @property
+    def size(self) -> int:
+        """Number of elements, R · C."""
+        return self.conductance.size
+
+    def element_name(self, row: int, column: int) -> str:
+        """Return the name of one element, as used in netlists and messages."""
+        return f"{self.name}_{row}_{column}"
+
+
+class Topology:
+    """Shared by circuits that differ only in parameter values.
+
+    ``derived`` holds what solvers computed from the topology alone (plans), so that it is computed once. It
+    is a cache: deleting an entry changes speed, never a result.
+    """
+
+    def __init__(self) -> None:
+        self.derived: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A circuit with clamped inputs and observed outputs.
+
+    Attributes
+    ----------
+    nodes
+        Node names; ``nodes[0]`` is ground, ``"0"``.
+    banks, crossbars
+        The elements.
+    input_nodes
+        Indices (I,) of the nodes that an experiment clamps to the input voltages.
+    output_pairs
+        Indices (O, 2) of each output's positive and negative node; the negative node of a single-ended
+        output is ground.
+
+    Raises
+    ------
+    CircuitError
+        With every fault found: duplicate or illegal names, unknown nodes, illegal values, floating nodes,
+        voltage-source loops, nodes without a path to a fixed potential.
+    """
+
+    nodes: tuple[str, ...]
+    banks: tuple[Bank, ...] = ()
+    crossbars: tuple[Crossbar, ...] = ()
+    input_nodes: Index = field(default_factory=lambda: np.zeros(0, np.int64))
+    output_pairs: Index = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    topology: Topology = field(default_factory=Topology, repr=False)
+    checked: bool = field(default=False, repr=False)
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "banks", tuple(self.banks))
+        object.__setattr__(self, "crossbars", tuple(self.crossbars))
+        object.__setattr__(self, "input_nodes", _frozen(self.input_nodes, np.int64))
+        object.__setattr__(self, "output_pairs", _frozen(self.output_pairs, np.int64).reshape(-1, 2))
+        if not self.checked:
+            from analogep.validation import structural_faults, value_faults
+
+            faults = structural_faults(self) or value_faults(self)
+            if faults:
+                raise CircuitError("circuit", faults)
+
+    # --- construction ----------------------------------------------------------------------------------
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: nx.MultiDiGraph,
+        inputs: Sequence[Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> Circuit:
+        """Build a circuit from a networkx graph; see :func:`analogep.graph.circuit_from_graph`."""
+        from analogep.graph import circuit_from_graph
+
+        return circuit_from_graph(graph, inputs, outputs)
+
+    def to_graph(self) -> nx.MultiDiGraph:
+        """Return the circuit as a networkx graph; see :func:`analogep.graph.circuit_to_graph`."""
+        from analogep.graph import circuit_to_graph
+
+        return circuit_to_graph(self)
+
+    # --- ports -----------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input nodes."""
+        return tuple(self.nodes[i] for i in self.input_nodes)
+
+    @property
+    def outputs(self) -> tuple[str | tuple[str, str], ...]:
+        """Names of the outputs: a node, or a pair (positive, negative)."""
+        named = []
+        for plus, minus in self.output_pairs:
+            pair = (self.nodes[plus], self.nodes[minus])
+            named.append(pair[0] if minus == 0 else pair)
+        return tuple(named)
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.nodes)}
+
+    def node(self, name: str) -> int:
+        """Return the index of node ``name``; raises :class:`InputError` if there is none."""
+        try:
+            return self._indices[name]
+        except KeyError:
+            raise InputError(f"the circuit has no node {name!r}") from None
+
+    def input_array(self, inputs: ArrayLike | Mapping[str, ArrayLike] | None) -> Array:
+        """Return input voltages as an array (B, I) [V].
+
+        Parameters
+        ----------
+        inputs
+            An array (B, I) or (I,), a mapping from input node to a voltage or to (B,) voltages, or ``None``
+            for a circuit without inputs.
+
+        Raises
+        ------
+        InputError
+            If the shape does not fit, a name is unknown or missing, or a value is not finite.
+        """
+        count = len(self.input_nodes)
+        if isinstance(inputs, Mapping):
+            unknown = [k for k in inputs if k not in self.inputs]
+            missing = [k for k in self.inputs if k not in inputs]
+            if unknown or missing:
+                raise InputError(
+                    f"inputs do not fit the circuit: unknown {unknown}, missing {missing}; "
+                    f"its inputs are {list(self.inputs)}"
+                )
+            columns = [np.atleast_1d(np.asarray(inputs[k], float)) for k in self.inputs]
+            array = np.stack(np.broadcast_arrays(*columns), axis=-1) if columns else np.zeros((1, 0))
+        elif inputs is None:
+            array = np.zeros((1, 0))
+        else:
+            try:
+                array = np.atleast_2d(np.asarray(inputs, float))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"inputs are not numbers: {error}") from None
+        if array.ndim != 2 or array.shape[1] != count:
+            raise InputError(
+                f"inputs have shape {np.shape(array)}; this circuit needs (batch, {count}) voltages, "
+                f"one per input node"
+            )
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            b, i = bad[0]
+            raise InputError(f"input {self.inputs[i]} of sample {b} is {array[b, i]}; give a finite voltage")
+        return array
+
+    # --- parameters ------------------------------------------------------------------------------------
+
+    def _all_parameters(self) -> Iterator[tuple[str, Array, bool]]:
+        for crossbar in self.crossbars:
+            yield f"{crossbar.name}.conductance", crossbar.conductance, crossbar.trainable
+        for bank in self.banks:
+            for key, value in bank.values.items():
+                yield f"{bank.name}.{key}", value, key in bank.trainable
+
+    @cached_property
+    def parameters(self) -> dict[str, Array]:
+        """Trainable parameters by block name ``"<bank>.<parameter>"``, read-only, in SI units."""
+        return {name: value for name, value, trainable in self._all_parameters() if trainable}
+
+    @property
+    def parameter_units(self) -> dict[str, str]:
+        """SI unit of each trainable block."""
+        units = {f"{c.name}.conductance": "S" for c in self.crossbars if c.trainable}
+        for bank in self.banks:
+            infos = bank.device.parameters()
+            units |= {f"{bank.name}.{key}": infos[key].unit for key in bank.values if key in bank.trainable}
+        return units
+
+    def with_parameters(self, values: Mapping[str, ArrayLike]) -> Circuit:
+        """Return this circuit with some parameter blocks replaced (trainable or not).
+
+        Raises
+        ------
+        CircuitError
+            If a block is unknown, a shape differs, or a value is illegal; names every fault.
+        """
+        known = {name: array for name, array, _ in self._all_parameters()}
+        new: dict[str, Array] = {}
+        faults = []
+        for name, value in values.items():
+            array = np.asarray(value, dtype=float)
+            if name not in known:
+                faults.append(Fault(name, f"unknown parameter block; this circuit has {', '.join(known)}"))
+            elif array.shape != known[name].shape:
+                faults.append(Fault(name, f"shape {array.shape} does not fit {known[name].shape}"))
+            else:
+                new[name] = array
+        if faults:
+            raise CircuitError("parameter update", faults)
+        changed = self._with(new)
+        from analogep.validation import value_faults
+
+        faults = value_faults(changed, only=frozenset(new))
+        if faults:
+            raise CircuitError("parameter update", faults)
+        return changed
+
+    def _with(self, new: Mapping[str, Array]) -> Circuit:
+        crossbars = tuple(
+            replace(c, conductance=new[key]) if (key := f"{c.name}.conductance") in new else c
+            for c in self.crossbars
+        )
+        banks = []
+        for bank in self.banks:
+            changed = {k: new[key] for k in bank.values if (key := f"{bank.name}.{k}") in new}
+            banks.append(replace(bank, values={**bank.values, **changed}) if changed else bank)
+        return replace(self, banks=tuple(banks), crossbars=crossbars, checked=True)
+
+    # --- description -----------------------------------------------------------------------------------
+
+    @property
+    def element_count(self) -> int:
+        """Number of elements, crossbar conductances included."""
+        return sum(b.size for b in self.banks) + sum(c.size for c in self.crossbars)
+
+    def __repr__(self) -> str:
+        parts = [f"{c.name} {c.conductance.shape[0]}×{c.conductance.shape[1]}" for c in self.crossbars]
+        parts += [f"{b.name} {b.size}" for b in self.banks]
+        return (
+            f"<Circuit: {len(self.nodes) - 1} nodes, {len(self.input_nodes)} inputs, "
+            f"{len(self.output_pairs)} outputs; {', '.join(parts)}>"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        return _description(self) == _description(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _description(circuit: Circuit) -> tuple[Any, ...]:
+    """Everything that makes two circuits equal, independent of the order of nodes and elements."""
+    nodes = circuit.nodes
+
+    def named(index: Index) -> tuple[str, ...]:
+        return tuple(nodes[i] for i in index)
+
+    banks = sorted(
+        (
+            bank.name,
+            bank.device.kind,
+            tuple(sorted(bank.trainable)),
+            tuple(
+                sorted(
+                    (name, named(pins), tuple((k, float(v[e])) for k, v in sorted(bank.values.items())))
+                    for e, (name, pins) in enumerate(zip(bank.names, bank.pins, strict=True))
+                )
+            ),
+        )
+        for bank in circuit.banks
+    )
+    crossbars = sorted(
+        (c.name, named(c.rows), named(c.columns), c.trainable, c.conductance.tobytes())
+        for c in circuit.crossbars
+    )
+    return (frozenset(nodes), circuit.inputs, circuit.outputs, tuple(banks), tuple(crossbars))
+
+
+def resistor_bank(
+    name: str, pins: ArrayLike, conductance: ArrayLike, names: Sequence[str], *, trainable: bool = False
+) -> Bank:
+    """Return a bank of resistors [S]; a shorthand for builders."""
+    return Bank(
+        name,
+        Resistor,
+        np.asarray(pins, np.int64).reshape(-1, 2),
+        {"conductance": np.asarray(conductance, float)},
+        tuple(names),
+        frozenset({"conductance"} if trainable else ()),
+    )

@@ -1,0 +1,52 @@
+"""Devices: one short file each, registered here by name.
+
+To add one: write its file, derive from ``OnePort``, ``MultiPort`` or ``Constraint``, and add it to the list
+below. The laws that every member obeys (derivatives, co-content, SPICE parity) are then tested by themselves.
+"""
+
+from analogep.devices.amplifier import BidirectionalAmplifier
+from analogep.devices.base import Constraint, Device, MultiPort, OnePort, Parameter
+from analogep.devices.capacitor import Capacitor
+from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
+from analogep.devices.diode import Diode
+from analogep.devices.ideal_diode import IdealDiode
+from analogep.devices.resistor import Resistor
+from analogep.devices.sources import CurrentSource, VoltageSource
+
+REGISTRY: dict[str, type[Device]] = {
+    device.kind: device
+    for device in (
+        Resistor,
+        Capacitor,
+        VoltageSource,
+        CurrentSource,
+        Diode,
+        IdealDiode,
+        VCVS,
+        VCCS,
+        CCVS,
+        CCCS,
+        BidirectionalAmplifier,
+    )
+}
+"""Every device, by its ``kind``."""
+
+__all__ = [
+    "CCCS",
+    "CCVS",
+    "REGISTRY",
+    "VCCS",
+    "VCVS",
+    "BidirectionalAmplifier",
+    "Capacitor",
+    "Constraint",
+    "CurrentSource",
+    "Device",
+    "Diode",
+    "IdealDiode",
+    "MultiPort",
+    "OnePort",
+    "Parameter",
+    "Resistor",
+    "VoltageSource",
+]

@@ -1,0 +1,281 @@
+"""What a device is: a frozen set of parameters and a law on arrays.
+
+A device class is used twice. An *instance* (``Resistor(conductance=1e-4)``) is what a user puts on an edge
+of a graph. The *class* is what a :class:`~analogep.circuit.Bank` carries: its static methods evaluate the
+law for all elements of the bank at once, on arrays.
+
+Three families cover every device:
+
+* :class:`OnePort`: current and slope as a function of the voltage between its two pins;
+* :class:`MultiPort`: any number of pins and of extra unknowns (branch currents), with a local Jacobian;
+* :class:`Constraint`: a device that fixes one pin's voltage from the other's, which the plan eliminates
+  instead of solving (independent voltage sources, bidirectional amplifiers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.errors import CircuitError, Fault
+
+Array = NDArray[np.float64]
+Values = Mapping[str, Array]
+"""Parameter arrays of one bank, by name, each of shape (E,), in SI units."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Description of one device parameter.
+
+    Attributes
+    ----------
+    unit
+        SI unit, as printed to users (``"S"``, ``"A"``, ``"1"`` for a number).
+    doc
+        What it is.
+    low, high
+        Range of legal values; ``low_open`` excludes ``low`` itself.
+    trainable
+        Whether a learning rule can give its gradient.
+    default
+        Default value, ``None`` where the user must give one.
+    """
+
+    unit: str
+    doc: str
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    trainable: bool = False
+    default: float | None = None
+
+
+def parameter(
+    unit: str,
+    doc: str,
+    *,
+    default: float | None = None,
+    low: float = -math.inf,
+    high: float = math.inf,
+    low_open: bool = False,
+    trainable: bool = False,
+) -> Any:
+    """Declare a numeric device parameter as a dataclass field; see :class:`Parameter`."""
+    info = Parameter(unit, doc, low, high, low_open, trainable, default)
+    return field(default=MISSING if default is None else default, metadata={"parameter": info})  # type: ignore[call-overload]
+
+
+def _parameter_of(f: Field[Any]) -> Parameter | None:
+    return f.metadata.get("parameter")
+
+
+class Device:
+    """Base of all devices; subclass one of the three families instead.
+
+    Attributes
+    ----------
+    kind
+        Name in the registry, in configs and in error messages.
+    pins
+        Names of the pins, in SPICE order. Current is positive from the first pin to the second, through
+        the element.
+    branches
+        Number of extra unknowns (branch currents) of one element.
+    linear
+        Whether the local Jacobian is constant (independent of voltages).
+    reciprocal
+        Whether the law derives from a co-content, so that equilibrium propagation may use it.
+    """
+
+    kind: ClassVar[str]
+    pins: ClassVar[tuple[str, ...]]
+    branches: ClassVar[int] = 0
+    linear: ClassVar[bool] = True
+    reciprocal: ClassVar[bool] = True
+    analytic: ClassVar[bool] = True
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """Return the numeric parameters of this device by name."""
+        found = {f.name: _parameter_of(f) for f in fields(cls)}  # type: ignore[arg-type]
+        return {name: info for name, info in found.items() if info is not None}
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Parameter values of this instance, by name, in SI units."""
+        return {name: float(getattr(self, name)) for name in self.parameters()}
+
+    @classmethod
+    def check(cls, values: Values, names: tuple[str, ...]) -> list[Fault]:
+        """Return one fault for each element (of ``names``) and parameter outside its legal range."""
+        faults = []
+        for key, info in cls.parameters().items():
+            array = np.asarray(values[key], dtype=float)
+            low_bad = array <= info.low if info.low_open else array < info.low
+            bad = ~np.isfinite(array) | low_bad | (array > info.high)
+            for e in np.flatnonzero(bad):
+                faults.append(Fault(names[e], f"{key} = {array.flat[e]:g} {info.unit} {_range_text(info)}"))
+        return faults
+
+    def __post_init__(self) -> None:
+        values = {}
+        for key, info in self.parameters().items():
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise CircuitError(
+                    f"device {self.kind}",
+                    [Fault(key, f"{value!r} is not a number; give a value in {info.unit}")],
+                )
+            values[key] = np.array([float(value)])
+        faults = self.check(values, (type(self).__name__,))
+        if faults:
+            raise CircuitError(f"device {self.kind}", faults)
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        """Return the SPICE elements that make up one element of this device.
+
+        Parameters
+        ----------
+        name
+            The element's name, without a SPICE type letter.
+        nodes
+            SPICE names of its pins, in the order of ``pins``.
+        p
+            Its parameters, in SI units.
+        """
+        raise NotImplementedError
+
+
+def _range_text(info: Parameter) -> str:
+    if info.low == 0 and info.high == math.inf:
+        sign = "positive" if info.low_open else "non-negative"
+        return f"must be finite and {sign}"
+    if info.low == -math.inf and info.high == math.inf:
+        return "must be finite"
+    left = "(" if info.low_open else "["
+    return f"must lie in {left}{info.low:g}, {info.high:g}] {info.unit}"
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One SPICE element in dialect-neutral form.
+
+    Attributes
+    ----------
+    letter
+        SPICE type letter: R C V I E F G H D, or B for a behavioural current source.
+    name
+        Name after the letter.
+    nodes
+        Node names; in SPICE order.
+    args
+        What follows the nodes: numbers, names of controlling sources, an expression for ``B``.
+    model
+        Model type and parameters for elements that need a ``.model`` card.
+    temperature
+        Element temperature [K] where it matters.
+    """
+
+    letter: str
+    name: str
+    nodes: tuple[str, ...]
+    args: tuple[float | str, ...] = ()
+    model: tuple[str, tuple[tuple[str, float], ...]] | None = None
+    temperature: float | None = None
+
+
+class OnePort(Device):
+    """A device with two pins whose current depends on the voltage between them alone.
+
+    Arrays: ``v`` has shape (..., E), the parameters (E,). The current flows from pin 0 to pin 1.
+    """
+
+    @staticmethod
+    def current(v: Array, p: Values) -> tuple[Array, Array]:
+        """Return the current i(v) [A] and the slope di/dv [S], both of ``v``'s shape."""
+        raise NotImplementedError
+
+    @staticmethod
+    def cocontent(v: Array, p: Values) -> Array:
+        """Return the co-content Φ(v) = ∫₀^v i(u) du [W]."""
+        raise NotImplementedError
+
+    @staticmethod
+    def current_gradient(v: Array, p: Values) -> dict[str, Array]:
+        """Return ∂i/∂θ for each trainable parameter θ."""
+        return {}
+
+    @staticmethod
+    def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
+        """Return ∂Φ/∂θ for each trainable parameter θ: the observable of equilibrium propagation."""
+        return {}
+
+    @staticmethod
+    def limit(v_new: Array, v_old: Array, p: Values) -> Array:
+        """Return ``v_new``, pulled back towards ``v_old`` where the law is too steep for a full step."""
+        return v_new
+
+    @staticmethod
+    def capacitance(p: Values) -> Array | None:
+        """Return the capacitance dq/dv [F], or ``None`` for a device that stores no charge."""
+        return None
+
+    @staticmethod
+    def thermal_scale(p: Values) -> Array | None:
+        """Return the voltage [V] over which the law bends (nV_T of a junction), ``None`` if it is linear."""
+        return None
+
+    @staticmethod
+    def conducts(p: Values) -> NDArray[np.bool_]:
+        """Return which elements carry a direct current that depends on their voltage."""
+        first = next(iter(p.values()))
+        return np.ones(np.shape(first), dtype=bool)
+
+
+class MultiPort(Device):
+    """A device with any number of pins, and ``branches`` extra unknowns with as many extra equations.
+
+    The local unknowns of one element are z = (pin voltages, branch currents), L in all; its local residual
+    f(z) holds the currents leaving each pin through the element, then its branch equations.
+    """
+
+    @staticmethod
+    def stamp(z: Array, p: Values) -> tuple[Array, Array]:
+        """Return f (..., E, L) and its Jacobian: (E, L, L) if the device is linear, else (..., E, L, L)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def stamp_gradient(z: Array, p: Values) -> dict[str, Array]:
+        """Return ∂f/∂θ (..., E, L) for each trainable parameter θ."""
+        return {}
+
+    @classmethod
+    def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
+        """Return the pairs of pins between which a direct current can always flow."""
+        return ()
+
+
+class Constraint(Device):
+    """A device that fixes v(child) = ratio · v(parent) + offset and passes ``back`` · i on to the parent.
+
+    ``i`` is the current that leaves the child node through all other elements; the parent node then carries
+    ``back`` · i. For a voltage source both factors are 1 and current is conserved; for a bidirectional
+    amplifier they are its voltage gain A and its current gain B, the rest returning through ground.
+    """
+
+    child: ClassVar[int]
+    """Index of the child pin; the parent is the other one."""
+    reversible: ClassVar[bool] = False
+    """Whether parent and child may be exchanged (true for a source, not for an amplifier)."""
+
+    @staticmethod
+    def law(p: Values) -> tuple[Array, Array, Array]:
+        """Return (ratio, back, offset [V]), each (E,)."""
+        raise NotImplementedError

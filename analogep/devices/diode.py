@@ -1,0 +1,150 @@
+"""Junction diode with ngspice's static law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE, NOMINAL_TEMPERATURE
+from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
+
+_MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
+
+
+@dataclass(frozen=True)
+class Diode(OnePort):
+    """Shockley diode as ngspice solves it (level 1, static part, no breakdown).
+
+    With the junction voltage w and nV_T = ``emission`` · k``temperature``/q::
+
+        i = Is (exp(w / nV_T) − 1) + gmin w              for w ≥ −3 nV_T
+        i = −Is (1 + (3 nV_T / (e w))³) + gmin w         below
+        v = w + Rs i
+
+    ``gmin`` is the junction's explicit shunt; simulators add their own unless told the same value.
+    ``saturation_current`` is the value at ``temperature`` (no further temperature law is applied).
+
+    Source: ngspice manual, section "Diode model", and its reverse branch as described in PHYSICS of SPICE3.
+    """
+
+    kind: ClassVar[str] = "diode"
+    pins: ClassVar[tuple[str, ...]] = ("anode", "cathode")
+    linear: ClassVar[bool] = False
+    saturation_current: float = parameter(
+        "A", "saturation current Is", default=1e-14, low=0.0, low_open=True
+    )
+    emission: float = parameter("1", "emission coefficient n", default=1.0, low=0.0, low_open=True)
+    series_resistance: float = parameter("Ω", "series resistance Rs", default=0.0, low=0.0)
+    gmin: float = parameter("S", "shunt conductance of the junction", default=1e-15, low=0.0)
+    temperature: float = parameter(
+        "K", "junction temperature", default=NOMINAL_TEMPERATURE, low=0.0, low_open=True
+    )
+
+    @staticmethod
+    def current(v: Array, p: Values) -> tuple[Array, Array]:
+        w = _junction_voltage(v, p)
+        i, g = _junction(w, p)
+        return i, g / (1.0 + p["series_resistance"] * g)
+
+    @staticmethod
+    def cocontent(v: Array, p: Values) -> Array:
+        w = _junction_voltage(v, p)
+        saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
+        edge = -3.0 * nvt
+        above = np.maximum(w, edge)
+        shockley = saturation * (nvt * np.expm1(np.minimum(above / nvt, _MAX_EXPONENT)) - above)
+        below = np.minimum(w, edge)
+        a3 = (3.0 * nvt / math.e) ** 3
+        reverse = saturation * (-(below - edge) + 0.5 * a3 * (below**-2 - edge**-2))
+        i, _ = _junction(w, p)
+        ohmic = 0.5 * p["series_resistance"] * i * i
+        return shockley + reverse + 0.5 * gmin * w * w + ohmic
+
+    @staticmethod
+    def limit(v_new: Array, v_old: Array, p: Values) -> Array:
+        return limit_junction(v_new, v_old, _nvt(p), critical_voltage(p))
+
+    @staticmethod
+    def thermal_scale(p: Values) -> Array | None:
+        return _nvt(p)
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        card = (
+            ("is", p["saturation_current"]),
+            ("n", p["emission"]),
+            ("rs", p["series_resistance"]),
+            ("gmin", p["gmin"]),
+        )
+        return [Primitive("D", name, nodes, (), ("D", card), p["temperature"])]
+
+
+def _nvt(p: Values) -> Array:
+    return p["emission"] * (BOLTZMANN * p["temperature"] / ELEMENTARY_CHARGE)
+
+
+def critical_voltage(p: Values) -> Array:
+    """Voltage [V] at which the exponential has the sharpest bend, nV_T ln(nV_T / (√2 Is)) (SPICE2)."""
+    nvt = _nvt(p)
+    return nvt * np.log(nvt / (math.sqrt(2.0) * p["saturation_current"]))
+
+
+def limit_junction(v_new: Array, v_old: Array, nvt: Array, critical: Array) -> Array:
+    """Limit a junction's step logarithmically above the critical voltage (Nagel's SPICE2 ``pnjlim``).
+
+    Parameters
+    ----------
+    v_new, v_old
+        Proposed and previous junction voltages [V], (..., E).
+    nvt, critical
+        nV_T and the critical voltage [V], (E,).
+    """
+    step = v_new - v_old
+    steep = (v_new > critical) & (np.abs(step) > 2.0 * nvt)
+    if not steep.any():
+        return v_new
+    ratio = 1.0 + step / nvt
+    grown = np.where(ratio > 0, v_old + nvt * np.log(np.where(ratio > 0, ratio, 1.0)), critical)
+    fresh = nvt * np.log(np.maximum(v_new / nvt, np.e))
+    return np.where(steep, np.where(v_old > 0, grown, fresh), v_new)
+
+
+def _junction(w: Array, p: Values) -> tuple[Array, Array]:
+    """Current and slope of the bare junction at its own voltage ``w``."""
+    saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
+    x = w / nvt
+    clipped = np.clip(x, -3.0, _MAX_EXPONENT)
+    grown = np.exp(clipped)
+    g = saturation * grown / nvt
+    i = saturation * np.expm1(clipped) + g * nvt * np.maximum(x - _MAX_EXPONENT, 0.0)
+    reverse = x < -3.0
+    if reverse.any():
+        cube = (3.0 / (math.e * np.where(reverse, x, -3.0))) ** 3
+        i = np.where(reverse, -saturation * (1.0 + cube), i)
+        g = np.where(reverse, 3.0 * saturation * cube / np.where(reverse, w, 1.0), g)
+    return i + gmin * w, g + gmin
+
+
+def _junction_voltage(v: Array, p: Values) -> Array:
+    """Solve v = w + Rs i(w) for the junction voltage w, elementwise."""
+    resistance = p["series_resistance"]
+    if not np.any(resistance):
+        return v
+    nvt, saturation = _nvt(p), p["saturation_current"]
+    # Both starting points lie on the side of the root from which Newton's method on a convex, increasing
+    # function descends monotonically.
+    forward = np.maximum(v, 0.0)
+    drop = np.where(resistance > 0, resistance, 1.0) * saturation
+    w = np.where((v > 0) & (resistance > 0), np.minimum(forward, nvt * np.log1p(forward / drop)), v)
+    w = np.asarray(w, dtype=float)
+    for _ in range(100):
+        i, g = _junction(w, p)
+        step = (w + resistance * i - v) / (1.0 + resistance * g)
+        w = w - step
+        if np.all(np.abs(step) <= 1e-15 * (np.abs(w) + nvt)):
+            break
+    return w

@@ -1,0 +1,72 @@
+"""Independent sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.devices.base import Array, Constraint, OnePort, Primitive, Values, parameter
+
+
+@dataclass(frozen=True)
+class VoltageSource(Constraint):
+    """Independent voltage source, v(p) − v(n) = V.
+
+    The plan eliminates it (a source to a known node fixes the other node; a floating one joins two nodes
+    into one unknown), so it costs no unknown.
+    """
+
+    kind: ClassVar[str] = "voltage_source"
+    pins: ClassVar[tuple[str, ...]] = ("p", "n")
+    child: ClassVar[int] = 0
+    reversible: ClassVar[bool] = True
+    voltage: float = parameter("V", "source voltage")
+
+    @staticmethod
+    def law(p: Values) -> tuple[Array, Array, Array]:
+        one = np.ones_like(p["voltage"])
+        return one, one, p["voltage"]
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        return [Primitive("V", name, nodes, (p["voltage"],))]
+
+
+@dataclass(frozen=True)
+class CurrentSource(OnePort):
+    """Independent current source: a current I flows from p to n through the source.
+
+    Its co-content is I v. As a trainable bias it has the observable v(p) − v(n).
+    """
+
+    kind: ClassVar[str] = "current_source"
+    pins: ClassVar[tuple[str, ...]] = ("p", "n")
+    amplitude: float = parameter("A", "source current I", trainable=True)
+
+    @staticmethod
+    def current(v: Array, p: Values) -> tuple[Array, Array]:
+        return np.broadcast_to(p["amplitude"], v.shape), np.zeros_like(v)
+
+    @staticmethod
+    def cocontent(v: Array, p: Values) -> Array:
+        return p["amplitude"] * v
+
+    @staticmethod
+    def current_gradient(v: Array, p: Values) -> dict[str, Array]:
+        return {"amplitude": np.ones_like(v)}
+
+    @staticmethod
+    def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
+        return {"amplitude": v}
+
+    @staticmethod
+    def conducts(p: Values) -> NDArray[np.bool_]:
+        return np.zeros(p["amplitude"].shape, dtype=bool)
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        return [Primitive("I", name, nodes, (p["amplitude"],))]

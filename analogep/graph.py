@@ -1,0 +1,244 @@
+"""networkx in and out: devices on edges, roles on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar
+from analogep.devices import Device, Resistor
+from analogep.errors import CircuitError, Fault
+
+_GROUND_NAMES = {"0", "gnd"}
+ROLES = ("ground", "input", "output")
+
+
+def _node_name(node: Hashable, role: object) -> str:
+    text = str(node)
+    if role == "ground" or text.lower() in _GROUND_NAMES:
+        return GROUND
+    return f"n{text}" if text[:1].isdigit() else text
+
+
+def circuit_from_graph(
+    graph: nx.MultiDiGraph, inputs: Sequence[Any] | None = None, outputs: Sequence[Any] | None = None
+) -> Circuit:
+    """Build a circuit from a networkx graph.
+
+    Parameters
+    ----------
+    graph
+        A ``MultiDiGraph`` whose edges carry ``device=`` (a device instance) and optionally ``name=``,
+        ``trainable=`` (true, or a parameter name, or several), ``bank=`` (name of the parameter block) and
+        ``crossbar=(name, row, column)``. The edge runs from the device's first pin to its second; controlled
+        sources name their control port as ``control=(cp, cn)``. Nodes may carry ``role=`` ``"ground"``,
+        ``"input"`` or ``"output"``; nodes called 0, "0" or "gnd" are ground. Node names that start with a
+        digit get the prefix ``n``.
+    inputs, outputs
+        Clamped nodes, and observed nodes or pairs (positive, negative) of nodes; they replace the roles.
+
+    Raises
+    ------
+    CircuitError
+        With every fault of the graph by element name.
+    """
+    faults: list[Fault] = []
+    names: dict[Hashable, str] = {}
+    for node, data in graph.nodes(data=True):
+        role = data.get("role")
+        if role is not None and role not in ROLES:
+            faults.append(Fault(f"node {node}", f"unknown role {role!r}; use one of {', '.join(ROLES)}"))
+        names[node] = _node_name(node, role)
+    nodes = [GROUND, *(n for n in dict.fromkeys(names.values()) if n != GROUND)]
+    clashes = [n for n in set(names.values()) if n != GROUND and list(names.values()).count(n) > 1]
+    faults += [Fault(f"node {n}", "two graph nodes have this name") for n in sorted(clashes)]
+    index = {name: i for i, name in enumerate(nodes)}
+
+    def find(node: Any, what: str) -> int:
+        for candidate in (node, str(node)):
+            if isinstance(candidate, Hashable) and candidate in names:
+                return index[names[candidate]]
+        name = _node_name(node, None)
+        if name in index:
+            return index[name]
+        faults.append(Fault(what, f"unknown node {node!r}"))
+        return 0
+
+    builder = _Banks(faults)
+    for u, v, data in graph.edges(data=True):
+        builder.add(index[names[u]], index[names[v]], data, find)
+    inputs = graph.graph.get("inputs") if inputs is None else inputs
+    outputs = graph.graph.get("outputs") if outputs is None else outputs
+    if inputs is None:
+        inputs = [n for n, d in graph.nodes(data=True) if d.get("role") == "input"]
+    if outputs is None:
+        outputs = [n for n, d in graph.nodes(data=True) if d.get("role") == "output"]
+    input_nodes = [find(n, f"input {n}") for n in inputs]
+    output_pairs = []
+    for output in outputs:
+        if isinstance(output, (tuple, list)) and output not in names:
+            if len(output) != 2:
+                faults.append(Fault(f"output {output}", "give one node or a pair (positive, negative)"))
+                continue
+            output_pairs.append([find(output[0], f"output {output}"), find(output[1], f"output {output}")])
+        else:
+            output_pairs.append([find(output, f"output {output}"), 0])
+    banks, crossbars = builder.build()
+    if faults:
+        raise CircuitError("graph", faults)
+    return Circuit(
+        tuple(nodes), banks, crossbars, np.array(input_nodes, np.int64), np.array(output_pairs, np.int64)
+    )
+
+
+class _Banks:
+    """Collects edges into banks and crossbars."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        self.banks: dict[str, tuple[type[Device], frozenset[str], list[Any]]] = {}
+        self.crossbars: dict[str, tuple[bool, dict[tuple[int, int], tuple[int, int, float]]]] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, u: int, v: int, data: dict[str, Any], find: Any) -> None:
+        device = data.get("device")
+        name = data.get("name")
+        if not isinstance(device, Device):
+            self.faults.append(
+                Fault(
+                    str(name or "edge"),
+                    f"edge attribute device={device!r} is not a device; use e.g. "
+                    "device=analogep.devices.Resistor(conductance=1e-4)",
+                )
+            )
+            return
+        kind = device.kind
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        name = str(name) if name is not None else f"{kind}{self.counts[kind]}"
+        trainable = _trainable(device, data.get("trainable", False))
+        if (crossbar := data.get("crossbar")) is not None:
+            self._add_crossbar(name, u, v, device, bool(trainable), crossbar)
+            return
+        pins = [u, v]
+        if "control" in type(device).__dataclass_fields__:
+            control = getattr(device, "control", None)
+            if not isinstance(control, (tuple, list)) or len(control) != 2:
+                self.faults.append(Fault(name, f"control={control!r}; give the control port as (cp, cn)"))
+                return
+            pins += [find(control[0], name), find(control[1], name)]
+        block = data.get("bank")
+        if block is None:
+            block = kind if trainable else f"{kind}_fixed"
+        known = self.banks.setdefault(str(block), (type(device), trainable, []))
+        if known[0] is not type(device) or known[1] != trainable:
+            self.faults.append(
+                Fault(
+                    name,
+                    f"bank {block!r} holds {known[0].kind} elements with trainable={sorted(known[1])}; "
+                    "give this element another bank",
+                )
+            )
+            return
+        known[2].append((name, pins, device.values))
+
+    def _add_crossbar(
+        self, name: str, u: int, v: int, device: Device, trainable: bool, place: tuple[str, int, int]
+    ) -> None:
+        try:
+            block, row, column = place
+        except (TypeError, ValueError):
+            self.faults.append(Fault(name, f"crossbar={place!r}; give (name, row, column)"))
+            return
+        if not isinstance(device, Resistor):
+            self.faults.append(Fault(name, f"a crossbar holds resistors, not a {device.kind}"))
+            return
+        known = self.crossbars.setdefault(str(block), (trainable, {}))
+        if known[0] != trainable:
+            self.faults.append(Fault(name, f"crossbar {block} is trainable as a whole or not at all"))
+        if (row, column) in known[1]:
+            self.faults.append(Fault(name, f"crossbar {block} has two elements at ({row}, {column})"))
+        known[1][int(row), int(column)] = (u, v, device.conductance)
+
+    def build(self) -> tuple[tuple[Bank, ...], tuple[Crossbar, ...]]:
+        banks = []
+        for block, (device, trainable, elements) in self.banks.items():
+            values = {k: np.array([e[2][k] for e in elements]) for k in device.parameters()}
+            pins = np.array([e[1] for e in elements], np.int64).reshape(-1, len(device.pins))
+            banks.append(Bank(block, device, pins, values, tuple(e[0] for e in elements), trainable))
+        crossbars = []
+        for block, (is_trainable, cells) in self.crossbars.items():
+            crossbar = self._table(block, is_trainable, cells)
+            if crossbar is not None:
+                crossbars.append(crossbar)
+        return tuple(banks), tuple(crossbars)
+
+    def _table(
+        self, block: str, trainable: bool, cells: dict[tuple[int, int], tuple[int, int, float]]
+    ) -> Crossbar | None:
+        shape = (1 + max(r for r, _ in cells), 1 + max(c for _, c in cells))
+        g = np.zeros(shape)
+        rows, columns = np.full(shape[0], -1), np.full(shape[1], -1)
+        for (r, c), (u, v, value) in cells.items():
+            if rows[r] not in (-1, u) or columns[c] not in (-1, v):
+                self.faults.append(
+                    Fault(f"crossbar {block}", f"element ({r}, {c}) is on other nodes than its row or column")
+                )
+                return None
+            rows[r], columns[c], g[r, c] = u, v, value
+        if len(cells) != g.size:
+            self.faults.append(
+                Fault(f"crossbar {block}", f"{len(cells)} elements do not fill a table of {shape}")
+            )
+            return None
+        return Crossbar(block, rows, columns, g, trainable)
+
+
+def _trainable(device: Device, wish: object) -> frozenset[str]:
+    if wish is True:
+        return frozenset(k for k, info in device.parameters().items() if info.trainable)
+    if not wish:
+        return frozenset()
+    return frozenset([wish] if isinstance(wish, str) else wish)  # type: ignore[call-overload]
+
+
+def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
+    """Return a graph that :func:`circuit_from_graph` turns into an equal circuit.
+
+    Crossbars are expanded into single resistors that carry ``crossbar=(name, row, column)``. Inputs and
+    outputs are in ``graph.graph["inputs"]`` and ``["outputs"]`` and, where they are single nodes, in the
+    nodes' roles.
+    """
+    graph = nx.MultiDiGraph(inputs=list(circuit.inputs), outputs=list(circuit.outputs))
+    for name in circuit.nodes:
+        graph.add_node(name)
+    graph.nodes[GROUND]["role"] = "ground"
+    for name in circuit.inputs:
+        graph.nodes[name]["role"] = "input"
+    for output in circuit.outputs:
+        if isinstance(output, str) and "role" not in graph.nodes[output]:
+            graph.nodes[output]["role"] = "output"
+    nodes = circuit.nodes
+    for c in circuit.crossbars:
+        for r, row in enumerate(c.rows):
+            for k, column in enumerate(c.columns):
+                graph.add_edge(
+                    nodes[row],
+                    nodes[column],
+                    device=Resistor(conductance=float(c.conductance[r, k])),
+                    name=c.element_name(r, k),
+                    trainable=c.trainable,
+                    crossbar=(c.name, r, k),
+                )
+    for bank in circuit.banks:
+        for e, (name, pins) in enumerate(zip(bank.names, bank.pins, strict=True)):
+            device = bank.element(e)
+            if len(pins) == 4:
+                device = type(device)(**device.values, control=(nodes[pins[2]], nodes[pins[3]]))  # type: ignore[call-arg]
+            trainable = tuple(sorted(bank.trainable))
+            graph.add_edge(
+                nodes[pins[0]], nodes[pins[1]], device=device, name=name, trainable=trainable, bank=bank.name
+            )
+    return graph

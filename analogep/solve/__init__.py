@@ -1,0 +1,17 @@
+"""Solvers: operating points, transients and the adjoint, for a batch of inputs at a time."""
+
+from analogep.solve.newton import NewtonOptions
+from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
+from analogep.solve.operating import METHODS, Method, operating_point
+from analogep.solve.solution import Solution
+
+__all__ = [
+    "METHODS",
+    "ConductanceNudge",
+    "CurrentNudge",
+    "Method",
+    "NewtonOptions",
+    "Nudge",
+    "Solution",
+    "operating_point",
+]

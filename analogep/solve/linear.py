@@ -1,0 +1,173 @@
+"""Linear systems J y = r for a batch of Jacobians that share everything but a few entries.
+
+Small circuits are solved densely after eliminating the plan's independent unknowns elementwise, so that the
+hidden nodes of a layered network cost one division each and only the Schur complement is factorised. Large
+ones go through a sparse LU, one sample at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
+from numpy.typing import NDArray
+
+from analogep.solve.system import Model
+
+Array = NDArray[np.float64]
+
+
+class LinearSolver(Protocol):
+    """Solves J y = r, J being the model's linear part plus changing entries."""
+
+    def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        """Return y (B, n); NaN in samples whose Jacobian is singular.
+
+        Parameters
+        ----------
+        entries
+            Changing entries (B, S) in the order of :class:`analogep.solve.system.Slots`.
+        rhs
+            Right-hand sides (B, n).
+        transpose
+            Solve with Jᵀ instead.
+        """
+        ...
+
+
+def linear_solver(model: Model, shunt: sp.csr_array | None = None) -> LinearSolver:
+    """Return the solver for the model's Jacobian plus ``shunt`` (n, n) [S]."""
+    if shunt is None:
+        cached = model.circuit.derived.get("linear_solver")
+        if cached is None:
+            cached = DenseSolver(model, None) if model.dense else SparseSolver(model, None)
+            model.circuit.derived["linear_solver"] = cached
+        solver: LinearSolver = cached
+        return solver
+    return DenseSolver(model, shunt) if model.dense else SparseSolver(model, shunt)
+
+
+class _Partition:
+    """Where each changing entry lies relative to the independent set; depends on topology alone."""
+
+    def __init__(self, model: Model) -> None:
+        plan, slots = model.plan, model.slots
+        self.i, self.k = plan.independent, plan.dependent
+        place = np.empty(plan.size, dtype=np.int64)
+        place[self.i] = np.arange(len(self.i))
+        place[self.k] = np.arange(len(self.k))
+        is_i = np.zeros(plan.size, dtype=bool)
+        is_i[self.i] = True
+        row_i, column_i = is_i[slots.rows], is_i[slots.columns]
+        row, column = place[slots.rows], place[slots.columns]
+        self.ii = np.flatnonzero(row_i & column_i)
+        self.ik = np.flatnonzero(row_i & ~column_i)
+        self.ki = np.flatnonzero(~row_i & column_i)
+        self.kk = np.flatnonzero(~row_i & ~column_i)
+        self.diagonal = row[self.ii]
+        self.ik_at = (row[self.ik], column[self.ik])
+        self.ki_at = (row[self.ki], column[self.ki])
+        self.kk_at = (row[self.kk], column[self.kk])
+
+
+class DenseSolver:
+    """Elementwise elimination of the independent unknowns, dense LU of the Schur complement."""
+
+    def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
+        derived = model.circuit.topology.derived
+        if "partition" not in derived:
+            derived["partition"] = _Partition(model)
+        self.part: _Partition = derived["partition"]
+        matrix = np.asarray(model.linear_matrix)
+        if shunt is not None:
+            matrix = matrix + shunt.toarray()
+        i, k = self.part.i, self.part.k
+        self.ii = matrix[i, i].copy()
+        self.ik = np.ascontiguousarray(matrix[np.ix_(i, k)])
+        self.ki = np.ascontiguousarray(matrix[np.ix_(k, i)])
+        self.kk = matrix[np.ix_(k, k)].copy()
+
+    def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        """See :meth:`LinearSolver.solve`."""
+        part, batch = self.part, len(rhs)
+        d = np.repeat(self.ii[None], batch, axis=0)
+        d[:, part.diagonal] += entries[:, part.ii]
+        kk = np.repeat(self.kk[None], batch, axis=0)
+        kk[(slice(None), *part.kk_at)] += entries[:, part.kk]
+        ik: Array = self.ik[None]
+        ki: Array = self.ki[None]
+        if len(part.ik):
+            ik = np.repeat(ik, batch, axis=0)
+            ik[(slice(None), *part.ik_at)] += entries[:, part.ik]
+        if len(part.ki):
+            ki = np.repeat(ki, batch, axis=0)
+            ki[(slice(None), *part.ki_at)] += entries[:, part.ki]
+        if transpose:
+            ik, ki, kk = ki.swapaxes(1, 2), ik.swapaxes(1, 2), kk.swapaxes(1, 2)
+        out = np.empty_like(rhs)
+        with np.errstate(all="ignore"):
+            ri = rhs[:, part.i] / d
+            scaled = ik / d[:, :, None]
+            schur = kk - ki @ scaled
+            rk = rhs[:, part.k] - (ki @ ri[:, :, None])[:, :, 0]
+            yk = _solve_batch(schur, rk)
+            out[:, part.k] = yk
+            out[:, part.i] = ri - (scaled @ yk[:, :, None])[:, :, 0]
+        return out
+
+
+def _solve_batch(matrix: Array, rhs: Array) -> Array:
+    if not rhs.shape[1]:
+        return rhs
+    try:
+        return np.linalg.solve(matrix, rhs[:, :, None])[:, :, 0]
+    except np.linalg.LinAlgError:
+        out = np.full_like(rhs, np.nan)
+        for b in range(len(rhs)):
+            try:
+                out[b] = np.linalg.solve(matrix[b], rhs[b])
+            except np.linalg.LinAlgError:
+                continue
+        return out
+
+
+class SparseSolver:
+    """Sparse LU (SuperLU), one sample at a time, on a pattern that is set up once per circuit."""
+
+    def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
+        slots, size = model.slots, model.plan.size
+        base = sp.csc_array(model.linear_matrix)
+        if shunt is not None:
+            base = sp.csc_array(base + shunt)
+        ones = np.ones(len(slots.rows))
+        marks = sp.csc_array(sp.coo_array((ones, (slots.rows, slots.columns)), shape=(size, size)))
+        pattern = sp.csc_array(abs(base).sign() + marks + sp.eye_array(size, format="csc"))
+        pattern.sort_indices()
+        where = pattern.copy()
+        where.data = np.arange(pattern.nnz, dtype=float)
+        self.base = np.zeros(pattern.nnz)
+        coo = base.tocoo()
+        self.base[self._positions(where, coo.row, coo.col)] = coo.data
+        self.places = self._positions(where, slots.rows, slots.columns)
+        self.indices, self.indptr, self.size = pattern.indices, pattern.indptr, size
+
+    @staticmethod
+    def _positions(where: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.int64]:
+        if not len(rows):
+            return np.zeros(0, np.int64)
+        return np.asarray(where.tocsr()[rows, columns]).ravel().astype(np.int64)
+
+    def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
+        """See :meth:`LinearSolver.solve`."""
+        out = np.full_like(rhs, np.nan)
+        for b in range(len(rhs)):
+            data = self.base.copy()
+            data[self.places] += entries[b]
+            matrix = sp.csc_array((data, self.indices, self.indptr), shape=(self.size, self.size))
+            try:
+                out[b] = spl.splu(matrix).solve(rhs[b], trans="T" if transpose else "N")
+            except RuntimeError:  # exactly singular
+                continue
+        return out

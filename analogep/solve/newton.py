@@ -1,0 +1,198 @@
+"""Newton's method with junction limiting, and what it falls back on.
+
+Each iteration solves the circuit linearised at the (limited) junction voltages, as SPICE does. Samples leave
+the batch as they converge. If the plain method fails, a shunt to ground at every node is stepped down to
+zero (gmin stepping), then a pseudo-transient is followed to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from analogep.solve.linear import linear_solver
+from analogep.solve.system import Model, System
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Tolerances and limits of Newton's method.
+
+    Attributes
+    ----------
+    voltage_tolerance
+        Largest last step [V]; convergence is quadratic, so the error left is far smaller.
+    residual_tolerance
+        Largest residual, relative to the node's conductance times its voltage.
+    current_tolerance
+        Largest residual that is always accepted [A].
+    max_iterations
+        Iterations of one Newton run.
+    """
+
+    voltage_tolerance: float = 1e-9
+    residual_tolerance: float = 1e-11
+    current_tolerance: float = 1e-18
+    max_iterations: int = 200
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A conductance matrix G (n, n) [S] that pulls the unknowns to ``target`` (B, n): R += G (x − target)."""
+
+    conductance: sp.csr_array
+    target: Array
+
+
+@dataclass(frozen=True)
+class NewtonResult:
+    """Outcome for a batch: unknowns (B, n), converged (B,), residual rows (B, n) [A], iterations (B,)."""
+
+    x: Array
+    converged: NDArray[np.bool_]
+    residual: Array
+    iterations: NDArray[np.int64]
+
+
+def newton(
+    system: System, x0: Array, options: NewtonOptions, anchor: Anchor | None = None
+) -> NewtonResult:
+    """Run plain Newton with junction limiting from ``x0`` (B, n)."""
+    model, size = system.model, system.model.plan.size
+    batch = len(x0)
+    x = x0.copy()
+    converged = np.zeros(batch, dtype=bool)
+    iterations = np.zeros(batch, dtype=np.int64)
+    rows = np.zeros((batch, size))
+    if size == 0:
+        return NewtonResult(x, ~converged, rows, iterations)
+    solver = linear_solver(model, None if anchor is None else anchor.conductance)
+    diagonal = np.abs(model.linear_matrix.diagonal())
+    alive = np.arange(batch)
+    part = system
+    has_junctions = len(model.junction_pins) > 0
+    junctions = model.junction_voltages(system.voltages(x)) if has_junctions else None
+    small = np.zeros(batch, dtype=bool)  # last step within tolerance, and no junction limited
+    for iteration in range(options.max_iterations + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            ev = part.evaluate(x[alive], junctions)
+        residual = ev.residual
+        if anchor is not None:
+            pull = x[alive] - anchor.target[alive]
+            residual = residual + (anchor.conductance @ pull.T).T
+        entries = model.slots.values(ev.slopes)
+        scale = np.maximum(1.0, np.abs(x[alive]).max(axis=1, initial=0.0))[:, None]
+        bound = options.current_tolerance + options.residual_tolerance * (
+            (diagonal + _diagonal_entries(model, entries)) * scale + ev.magnitude
+        )
+        bound[:, len(model.plan.nodes) :] = 1e-12 * scale  # branch equations [V] or [A]
+        rows[alive] = residual
+        done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
+        converged[alive[done]] = True
+        iterations[alive] = iteration
+        lost = ~np.isfinite(residual).all(axis=1)
+        keep = ~(done | lost)
+        if not keep.any() or iteration == options.max_iterations:
+            break
+        if not keep.all():
+            alive = alive[keep]
+            part = system.select(alive)
+            residual, entries = residual[keep], entries[keep]
+            junctions = None if junctions is None else junctions[keep]
+        step = solver.solve(entries, -residual)
+        x[alive] += step
+        moved = np.abs(step) <= options.voltage_tolerance * np.maximum(1.0, np.abs(x[alive]))
+        small[alive] = moved[:, : len(model.plan.nodes)].all(axis=1)
+        if junctions is not None:
+            own = model.junction_voltages(part.voltages(x[alive]))
+            with np.errstate(over="ignore", invalid="ignore"):
+                junctions = model.limit(own, junctions)
+            small[alive] &= (junctions == own).all(axis=1)
+    return NewtonResult(x, converged, rows, iterations)
+
+
+def _diagonal_entries(model: Model, entries: Array) -> Array:
+    slots = model.slots
+    size = model.plan.size
+    on = np.flatnonzero(slots.rows == slots.columns)
+    out = np.zeros((len(entries), size))
+    out[:, slots.rows[on]] = np.abs(entries[:, on])
+    return out
+
+
+Strategy = Callable[[System, Array, NewtonOptions], NewtonResult]
+
+
+def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
+    """Follow the solution while a shunt from every node to ground shrinks to zero."""
+    model = system.model
+    nodes, size = len(model.plan.nodes), model.plan.size
+    typical = float(np.max(np.abs(model.linear_matrix.diagonal()), initial=1e-6)) or 1e-6
+    marks = np.zeros(size)
+    marks[:nodes] = 1.0
+    x = np.zeros_like(x0)
+    level, factor = 10.0 * typical, 10.0
+    while level > 1e-13 * typical:
+        shunt = sp.csr_array(sp.diags_array(level * marks))
+        result = newton(system, x, options, Anchor(shunt, np.zeros_like(x)))
+        if result.converged.all():
+            x, level, factor = result.x, level / factor, min(factor * 2.0, 100.0)
+        elif factor > 1.05:
+            level, factor = level * factor, factor**0.5
+            level /= factor
+        else:
+            break
+    return newton(system, x, options)
+
+
+def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
+    """Follow implicit Euler steps of growing length until the circuit rests."""
+    model = system.model
+    nodes, size = len(model.plan.nodes), model.plan.size
+    typical = float(np.max(np.abs(model.linear_matrix.diagonal()), initial=1e-6)) or 1e-6
+    marks = np.zeros(size)
+    marks[:nodes] = 1.0
+    x = np.zeros_like(x0)
+    level = 10.0 * typical
+    for _ in range(400):
+        result = newton(system, x, options, Anchor(sp.csr_array(sp.diags_array(level * marks)), x.copy()))
+        ok = result.converged
+        x[ok] = result.x[ok]
+        level = level / 3.0 if ok.all() else level * 10.0
+        if level < 1e-12 * typical or level > 1e12 * typical:
+            break
+    return newton(system, x, options)
+
+
+FALLBACKS: tuple[tuple[str, Strategy], ...] = (
+    ("cold start", lambda system, x0, options: newton(system, np.zeros_like(x0), options)),
+    ("gmin stepping", gmin_stepping),
+    ("pseudo-transient", pseudo_transient),
+)
+"""What is tried, in order, for samples that plain Newton did not solve."""
+
+
+def robust_newton(
+    system: System, x0: Array, options: NewtonOptions
+) -> tuple[NewtonResult, tuple[str, ...]]:
+    """Run Newton from ``x0``, then each fallback on the samples that are left; also return what was tried."""
+    result = newton(system, x0, options)
+    tried = ["newton"]
+    for name, strategy in FALLBACKS:
+        left = np.flatnonzero(~result.converged)
+        if not len(left):
+            break
+        tried.append(name)
+        again = strategy(system.select(left), x0[left], options)
+        x, converged = result.x.copy(), result.converged.copy()
+        rows, iterations = result.residual.copy(), result.iterations.copy()
+        x[left], converged[left], rows[left] = again.x, again.converged, again.residual
+        iterations[left] += again.iterations
+        result = NewtonResult(x, converged, rows, iterations)
+    return result, tuple(tried)

@@ -1,0 +1,61 @@
+"""Nudges: the extra currents of the second phase, as a term of Kirchhoff's law at the outputs.
+
+A nudge knows nothing of how the circuit is solved; a solver knows nothing of costs. With the output
+o = v₊ − v₋ the current ``i`` leaves the circuit at v₊ and enters it at v₋.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Nudge(Protocol):
+    """Anything with a current, and its slope, as a function of the outputs."""
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return the currents (B, O) [A] and their slopes, (B, O) or (B, O, O) [S], at ``outputs`` (B, O)."""
+        ...
+
+    def select(self, samples: Array) -> Nudge:
+        """Return the nudge of some samples of the batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConductanceNudge:
+    """A conductance β [S] from each output to its target: i = β (o − y). Negative β repels.
+
+    This is the error-dependent nudge of the squared error ½‖o − y‖².
+    """
+
+    beta: float
+    target: Array
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return β (o − y) and β."""
+        return self.beta * (outputs - self.target), np.full(outputs.shape, self.beta)
+
+    def select(self, samples: Array) -> ConductanceNudge:
+        """Return the nudge of some samples of the batch."""
+        return ConductanceNudge(self.beta, self.target[samples])
+
+
+@dataclass(frozen=True)
+class CurrentNudge:
+    """Constant currents (B, O) [A]: the frozen nudge, β ∂C/∂o at the free equilibrium."""
+
+    current: Array
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return the currents and no slope."""
+        return self.current, np.zeros(outputs.shape)
+
+    def select(self, samples: Array) -> CurrentNudge:
+        """Return the nudge of some samples of the batch."""
+        return CurrentNudge(self.current[samples])

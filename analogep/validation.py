@@ -1,0 +1,295 @@
+"""Faults of a circuit, all at once and by element name.
+
+Two stages: the structure (names, pins, ports, loops of constraints), then, if that is sound, the values and
+the conduction paths that depend on them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analogep.devices import Constraint, MultiPort, OnePort, Resistor
+from analogep.errors import Fault
+
+if TYPE_CHECKING:
+    from analogep.circuit import Circuit
+
+_NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ELEMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+_LISTED = 8  # names listed in one message before "and n more"
+
+
+def listing(names: Iterable[str]) -> str:
+    """Join names for a message, cut after a few."""
+    all_names = list(names)
+    shown = ", ".join(all_names[:_LISTED])
+    rest = len(all_names) - _LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+class _Sets:
+    """Union-find over node indices."""
+
+    def __init__(self, count: int) -> None:
+        self.parent = list(range(count))
+
+    def find(self, i: int) -> int:
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> bool:
+        """Join two sets; return False if they were one already."""
+        a, b = self.find(i), self.find(j)
+        self.parent[a] = b
+        return a != b
+
+
+def structural_faults(circuit: Circuit) -> list[Fault]:
+    """Return the faults of names, shapes, pins, ports and constraint loops."""
+    faults = [*_name_faults(circuit), *_shape_faults(circuit)]
+    if faults:
+        return faults
+    return [*_pin_faults(circuit), *_port_faults(circuit), *_constraint_faults(circuit)]
+
+
+def _name_faults(circuit: Circuit) -> Iterator[Fault]:
+    if not circuit.nodes or circuit.nodes[0] != "0":
+        yield Fault("nodes", 'the first node must be ground, "0"')
+    for name in circuit.nodes[1:]:
+        if not isinstance(name, str) or not _NODE_NAME.fullmatch(name):
+            yield Fault(
+                f"node {name!r}",
+                "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
+            )
+    yield from _repeats("node", circuit.nodes)
+    yield from _repeats("bank", [b.name for b in (*circuit.crossbars, *circuit.banks)])
+    elements = [name for bank in circuit.banks for name in bank.names]
+    for name in elements:
+        if not _ELEMENT_NAME.fullmatch(name):
+            yield Fault(f"element {name!r}", "illegal name; use letters, digits, '_' and '.'")
+    for part in (*circuit.crossbars, *circuit.banks):
+        if not _ELEMENT_NAME.fullmatch(part.name) or "." in part.name:
+            yield Fault(f"bank {part.name!r}", "illegal name; use letters, digits and '_'")
+    if circuit.crossbars:
+        prefixes = tuple(f"{c.name.lower()}_" for c in circuit.crossbars)
+        suspects = {name.lower() for name in elements if name.lower().startswith(prefixes)}
+        if suspects:
+            for c in circuit.crossbars:
+                r, k = c.conductance.shape
+                taken = {c.element_name(i, j).lower() for i in range(r) for j in range(k)} & suspects
+                for name in sorted(taken):
+                    yield Fault(name, f"duplicate name: crossbar {c.name} has an element of that name")
+    yield from _repeats("element", elements)
+
+
+def _repeats(what: str, names: Iterable[str]) -> Iterator[Fault]:
+    for name, count in Counter(str(n).lower() for n in names).items():
+        if count > 1:
+            yield Fault(
+                f"{what} {name!r}", f"duplicate name, used {count} times (SPICE ignores upper and lower case)"
+            )
+
+
+def _shape_faults(circuit: Circuit) -> Iterator[Fault]:
+    for bank in circuit.banks:
+        expected = (bank.size, len(bank.device.pins))
+        if bank.pins.shape != expected:
+            yield Fault(f"bank {bank.name}", f"pins have shape {bank.pins.shape}, expected {expected}")
+        infos = bank.device.parameters()
+        if set(bank.values) != set(infos):
+            yield Fault(f"bank {bank.name}", f"parameters {sorted(bank.values)}, expected {sorted(infos)}")
+        for key, value in bank.values.items():
+            if value.shape != (bank.size,):
+                yield Fault(f"bank {bank.name}", f"{key} has shape {value.shape}, expected ({bank.size},)")
+        for key in sorted(bank.trainable):
+            if key not in infos or not infos[key].trainable:
+                able = [k for k, info in infos.items() if info.trainable]
+                yield Fault(
+                    f"bank {bank.name}",
+                    f"{key!r} of a {bank.device.kind} is not trainable; trainable are {able or 'none'}",
+                )
+    for c in circuit.crossbars:
+        if c.conductance.shape != (len(c.rows), len(c.columns)):
+            yield Fault(
+                f"crossbar {c.name}",
+                f"conductance has shape {c.conductance.shape}, expected ({len(c.rows)}, {len(c.columns)})",
+            )
+
+
+def _pin_faults(circuit: Circuit) -> Iterator[Fault]:
+    count = len(circuit.nodes)
+    for bank in circuit.banks:
+        outside = (bank.pins < 0) | (bank.pins >= count)
+        for e in np.flatnonzero(outside.any(axis=1)):
+            yield Fault(bank.names[e], f"pins {bank.pins[e].tolist()} name a node that does not exist")
+        for e in np.flatnonzero((bank.pins[:, 0] == bank.pins[:, 1]) & ~outside.any(axis=1)):
+            node = circuit.nodes[bank.pins[e, 0]]
+            yield Fault(bank.names[e], f"connects node {node} to itself; remove it or fix its pins")
+    for c in circuit.crossbars:
+        nodes = np.concatenate([c.rows, c.columns])
+        if ((nodes < 0) | (nodes >= count)).any():
+            yield Fault(f"crossbar {c.name}", "rows or columns name a node that does not exist")
+            continue
+        repeated = [n for n, k in Counter(nodes.tolist()).items() if k > 1]
+        if repeated:
+            names = listing(circuit.nodes[n] for n in repeated)
+            yield Fault(f"crossbar {c.name}", f"nodes appear more than once as row or column: {names}")
+
+
+def _port_faults(circuit: Circuit) -> Iterator[Fault]:
+    count = len(circuit.nodes)
+    if ((circuit.input_nodes < 0) | (circuit.input_nodes >= count)).any():
+        yield Fault("inputs", "an input node does not exist")
+        return
+    if ((circuit.output_pairs < 0) | (circuit.output_pairs >= count)).any():
+        yield Fault("outputs", "an output node does not exist")
+        return
+    yield from _repeats("input", [circuit.nodes[i] for i in circuit.input_nodes])
+    if 0 in circuit.input_nodes:
+        yield Fault("input '0'", "ground cannot be an input; it is fixed at 0 V")
+    for plus, minus in circuit.output_pairs:
+        if plus == minus:
+            yield Fault(f"output {circuit.nodes[plus]}", "an output needs two different nodes, or one node")
+
+
+def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
+    """Voltage-source loops, nodes driven twice, and loops of amplifiers."""
+    sets = _Sets(len(circuit.nodes))
+    for node in circuit.input_nodes:
+        sets.join(int(node), 0)
+    for bank in circuit.banks:
+        device = bank.device
+        if not issubclass(device, Constraint):
+            continue
+        for name, pins in zip(bank.names, bank.pins, strict=True):
+            child, parent = int(pins[device.child]), int(pins[1 - device.child])
+            # An amplifier's output is fixed relative to its input *and* to ground through one equation;
+            # joining it to its input keeps "one equation per joined pair" exact.
+            if not sets.join(child, parent):
+                what = (
+                    "closes a loop of voltage sources and inputs"
+                    if device.reversible
+                    else "drives a node whose voltage is already fixed"
+                )
+                a, b = circuit.nodes[child], circuit.nodes[parent]
+                yield Fault(name, f"{what} (nodes {a}, {b}); remove one, or add a series resistor")
+    yield from _undirectable(circuit)
+
+
+def _undirectable(circuit: Circuit) -> Iterator[Fault]:
+    """Amplifier outputs that sources tie together in a way that leaves no node to solve from."""
+    from analogep.constraints import ConstraintError, eliminate
+
+    try:
+        eliminate(circuit)
+    except ConstraintError as error:
+        yield Fault(error.element, str(error))
+
+
+def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[Fault]:
+    """Return the faults of parameter values, and of conduction paths if those are legal.
+
+    Parameters
+    ----------
+    circuit
+        A circuit whose structure is sound.
+    only
+        Blocks that changed, to limit the work of an update; ``None`` checks everything.
+    """
+    faults: list[Fault] = []
+    for c in circuit.crossbars:
+        if only is not None and f"{c.name}.conductance" not in only:
+            continue
+        g = c.conductance
+        if g.size and not (g.min() >= 0.0 and g.max() < np.inf):  # NaN fails both
+            for r, k in np.argwhere(~((g >= 0) & np.isfinite(g))):
+                faults.append(
+                    Fault(
+                        c.element_name(r, k), f"conductance = {g[r, k]:g} S must be finite and non-negative"
+                    )
+                )
+    for bank in circuit.banks:
+        if only is None or any(f"{bank.name}.{key}" in only for key in bank.values):
+            faults += bank.device.check(bank.values, bank.names)
+    if faults:
+        return faults
+    if only is None or _may_disconnect(circuit, only):
+        faults += _path_faults(circuit)
+    return faults
+
+
+def _may_disconnect(circuit: Circuit, only: frozenset[str]) -> bool:
+    """Whether an update may have opened a path: some changed conductance is zero."""
+    crossbars = (c.conductance for c in circuit.crossbars if f"{c.name}.conductance" in only)
+    banks = (
+        b.values["conductance"]
+        for b in circuit.banks
+        if issubclass(b.device, Resistor) and f"{b.name}.conductance" in only
+    )
+    return any(g.size and g.min() == 0.0 for g in (*crossbars, *banks))
+
+
+def _path_faults(circuit: Circuit) -> Iterator[Fault]:
+    """Nodes that nothing touches, and groups of nodes without a path to a fixed potential."""
+    count = len(circuit.nodes)
+    touched = np.zeros(count, dtype=bool)
+    touched[0] = True
+    sets = _Sets(count)
+    for node in circuit.input_nodes:
+        sets.join(int(node), 0)
+    for bank in circuit.banks:
+        touched[bank.pins.ravel()] = True
+        for a, b in _conducting_pairs(bank.device, bank.pins, bank.values):
+            sets.join(a, b)
+    for c in circuit.crossbars:
+        touched[c.rows] = touched[c.columns] = True
+        _join_crossbar(sets, c.rows, c.columns, c.conductance > 0)
+    touched[circuit.input_nodes] = True
+    for n in np.flatnonzero(~touched):
+        yield Fault(f"node {circuit.nodes[n]}", "floating node: no element connects to it; remove it")
+    ground = sets.find(0)
+    islands: dict[int, list[str]] = {}
+    for n in np.flatnonzero(touched):
+        root = sets.find(int(n))
+        if root != ground:
+            islands.setdefault(root, []).append(circuit.nodes[n])
+    for names in islands.values():
+        what = "node" if len(names) == 1 else "nodes"
+        yield Fault(
+            f"{what} {listing(names)}",
+            "no conducting path to ground or to an input (capacitors, current sources and zero conductances "
+            "do not conduct at DC); add a resistor",
+        )
+
+
+def _conducting_pairs(
+    device: type, pins: np.ndarray, values: dict[str, np.ndarray]
+) -> Iterator[tuple[int, int]]:
+    if issubclass(device, OnePort):
+        for a, b in pins[device.conducts(values)]:
+            yield int(a), int(b)
+    elif issubclass(device, Constraint):
+        for a, b in pins:
+            yield int(a), int(b)
+            if not device.reversible:  # an amplifier's ports share ground
+                yield int(a), 0
+    elif issubclass(device, MultiPort):
+        for element in pins:
+            for a, b in device.conducting_pins():
+                yield int(element[a]), int(element[b])
+
+
+def _join_crossbar(sets: _Sets, rows: np.ndarray, columns: np.ndarray, closed: np.ndarray) -> None:
+    if closed.all():
+        for n in (*rows[1:], *columns):
+            sets.join(int(n), int(rows[0]))
+        return
+    for r, c in np.argwhere(closed):
+        sets.join(int(rows[r]), int(columns[c]))
