@@ -7,15 +7,15 @@ for the pattern of connections is reused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.devices import Device, Resistor
+from analogep.devices import Constraint, Device, Resistor
 from analogep.errors import CircuitError, Fault, InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ GROUND = "0"
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+Derived = TypeVar("Derived")
 
 
 def _frozen(array: ArrayLike, dtype: Any) -> NDArray[Any]:
@@ -322,6 +323,26 @@ class Circuit:
             changed = {k: new[key] for k in bank.values if (key := f"{bank.name}.{k}") in new}
             banks.append(replace(bank, values={**bank.values, **changed}) if changed else bank)
         return replace(self, banks=tuple(banks), crossbars=crossbars, checked=True)
+
+    def reuse(self, name: str, banks: Sequence[Bank], build: Callable[[], Derived]) -> Derived:
+        """Return what ``build`` derives from the topology and the values of ``banks`` alone.
+
+        Kept with the topology and rebuilt only when one of the banks was replaced, so that training a
+        crossbar does not recompute what depends on diodes and amplifiers.
+        """
+        kept = self.topology.derived.get(name)
+        if kept is not None and len(kept[0]) == len(banks):
+            if all(a is b for a, b in zip(kept[0], banks, strict=True)):
+                found: Derived = kept[1]
+                return found
+        result = build()
+        self.topology.derived[name] = (tuple(banks), result)
+        return result
+
+    @property
+    def constraint_banks(self) -> tuple[Bank, ...]:
+        """The banks of sources and amplifiers, which solvers eliminate."""
+        return tuple(bank for bank in self.banks if issubclass(bank.device, Constraint))
 
     # --- description -----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.operating import METHODS, Method, operating_point
 from analogep.solve.solution import Solution
+from analogep.solve.transient import Trajectory, TransientOptions, transient
 
 __all__ = [
     "METHODS",
@@ -13,5 +14,8 @@ __all__ = [
     "NewtonOptions",
     "Nudge",
     "Solution",
+    "Trajectory",
+    "TransientOptions",
     "operating_point",
+    "transient",
 ]

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
-from analogep.solve.system import Model, System
+from analogep.solve.system import Evaluation, Model, System
 
 Array = NDArray[np.float64]
 
@@ -44,10 +44,21 @@ class NewtonOptions:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A conductance matrix G (n, n) [S] that pulls the unknowns to ``target`` (B, n): R += G (x − target)."""
+    """A linear term that a method adds to Kirchhoff's law: R += G (x − target) + current.
+
+    Attributes
+    ----------
+    conductance
+        G (n, n) [S].
+    target
+        Unknowns (B, n) that G pulls to.
+    current
+        Constant part (B, n) [A].
+    """
 
     conductance: sp.csr_array
     target: Array
+    current: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,6 @@ def newton(
     if size == 0:
         return NewtonResult(x, ~converged, rows, iterations)
     solver = linear_solver(model, None if anchor is None else anchor.conductance)
-    diagonal = np.abs(model.linear_matrix.diagonal())
     alive = np.arange(batch)
     part = system
     has_junctions = len(model.junction_pins) > 0
@@ -86,12 +96,10 @@ def newton(
         if anchor is not None:
             pull = x[alive] - anchor.target[alive]
             residual = residual + (anchor.conductance @ pull.T).T
+            if anchor.current is not None:
+                residual = residual + anchor.current[alive]
         entries = model.slots.values(ev.slopes)
-        scale = np.maximum(1.0, np.abs(x[alive]).max(axis=1, initial=0.0))[:, None]
-        bound = options.current_tolerance + options.residual_tolerance * (
-            (diagonal + _diagonal_entries(model, entries)) * scale + ev.magnitude
-        )
-        bound[:, len(model.plan.nodes) :] = 1e-12 * scale  # branch equations [V] or [A]
+        bound = residual_bound(model, x[alive], ev, entries, options)
         rows[alive] = residual
         done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
         converged[alive[done]] = True
@@ -117,13 +125,22 @@ def newton(
     return NewtonResult(x, converged, rows, iterations)
 
 
-def _diagonal_entries(model: Model, entries: Array) -> Array:
+def residual_bound(
+    model: Model, x: Array, ev: Evaluation, entries: Array, options: NewtonOptions
+) -> Array:
+    """Return the residual (B, n) below which a row counts as met.
+
+    A current is measured against the node's own conductance times the largest voltage around: what a relative
+    voltage error of ``residual_tolerance`` would cause. Branch equations [V] get 1e-12 of the same voltage.
+    """
     slots = model.slots
-    size = model.plan.size
     on = np.flatnonzero(slots.rows == slots.columns)
-    out = np.zeros((len(entries), size))
-    out[:, slots.rows[on]] = np.abs(entries[:, on])
-    return out
+    diagonal = np.repeat(np.abs(model.linear_matrix.diagonal())[None], len(x), axis=0)
+    diagonal[:, slots.rows[on]] += np.abs(entries[:, on])
+    scale = np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))[:, None]
+    bound = options.current_tolerance + options.residual_tolerance * (diagonal * scale + ev.magnitude)
+    bound[:, len(model.plan.nodes) :] = 1e-12 * scale
+    return bound
 
 
 Strategy = Callable[[System, Array, NewtonOptions], NewtonResult]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
-from analogep.solve.newton import NewtonOptions, robust_newton
+from analogep.solve.newton import NewtonOptions, NewtonResult, robust_newton
 from analogep.solve.nudge import Nudge
 from analogep.solve.solution import Solution
 from analogep.solve.system import System
@@ -116,7 +116,7 @@ def solve_newton(
     )
     result, tried = robust_newton(system, x0, options)
     if not result.converged.all():
-        raise ConvergenceError(_failure(circuit, system, result.residual, result.converged, tried))
+        raise failure_message(circuit, system, result, tried)
     return finish(system, result.x, result.residual, result.iterations, "newton", started)
 
 
@@ -143,17 +143,18 @@ def finish(
     )
 
 
-def _failure(
-    circuit: Circuit, system: System, rows: Array, converged: NDArray[np.bool_], tried: tuple[str, ...]
-) -> str:
-    failed = np.flatnonzero(~converged)
+def failure_message(
+    circuit: Circuit, system: System, result: NewtonResult, tried: tuple[str, ...]
+) -> ConvergenceError:
+    """Return the error for samples without a solution: worst node, what was tried, and the remedy."""
+    failed = np.flatnonzero(~result.converged)
     sample = int(failed[0])
     count = len(system.model.plan.nodes)
-    row = np.abs(rows[sample, :count])
+    row = np.abs(result.residual[sample, :count])
     worst = int(np.argmax(np.where(np.isfinite(row), row, np.inf))) if count else 0
     node = circuit.nodes[system.model.plan.nodes[worst]] if count else "?"
-    return (
-        f"no operating point found for {len(failed)} of {len(converged)} samples (first: sample {sample}); "
-        f"tried {', '.join(tried)}. Kirchhoff's law is worst at node {node} ({row[worst]:.3g} A). "
+    return ConvergenceError(
+        f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
+        f"{sample}); tried {', '.join(tried)}. Kirchhoff's law is worst at node {node} ({row[worst]:.3g} A). "
         f"Check the elements at {node}, start from nearby voltages (v0), or loosen NewtonOptions"
     )

@@ -58,7 +58,9 @@ class Model:
         self.circuit = circuit
         self.plan: Plan = plan_for(circuit)
         plan = self.plan
-        self.t, self.w, self.c = plan.elimination.factors(circuit)
+        self.t, self.w, self.c = circuit.reuse(
+            "factors", circuit.constraint_banks, lambda: plan.elimination.factors(circuit)
+        )
         free = plan.unknown >= 0
         self.gather = np.where(free, plan.unknown, 0)
         self.t_free = np.where(free, self.t, 0.0)
@@ -254,18 +256,24 @@ class Model:
         return tuple(slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
 
     @cached_property
-    def junction_scatter(self) -> sp.csr_array:
-        """Map (n, E) from junction currents to residual rows."""
+    def junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """Map (n, E) from junction currents to residual rows, and its absolute value."""
+        circuit = self.circuit
+        return circuit.reuse("junction_scatter", circuit.constraint_banks, self._junction_scatter)
+
+    def _junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
         pins, count = self.junction_pins, len(self.junction_pins)
         entries = _Entries()
         for pin, sign in ((0, 1.0), (1, -1.0)):
             entries.add(self.plan.unknown[pins[:, pin]], np.arange(count), sign * self.w[pins[:, pin]])
-        return entries.matrix((self.plan.size, count))
+        matrix = entries.matrix((self.plan.size, count))
+        return matrix, abs(matrix)
 
     @cached_property
     def slots(self) -> Slots:
         """Where slopes of nonlinear elements and of a nudge enter the Jacobian."""
-        return Slots(self)
+        circuit = self.circuit
+        return circuit.reuse("slots", circuit.constraint_banks, lambda: Slots(self))
 
 
 class Slots:
@@ -445,8 +453,9 @@ class System:
             i, g = model.junction_currents(at)
             if junctions is not None:
                 i = i + g * (own - junctions)
-            residual = residual + (model.junction_scatter @ i.T).T
-            magnitude = magnitude + (abs(model.junction_scatter) @ np.abs(i).T).T
+            scatter, absolute = model.junction_scatter
+            residual = residual + (scatter @ i.T).T
+            magnitude = magnitude + (absolute @ np.abs(i).T).T
             slopes[:, :count] = g
         start = count
         for b in plan.multiport_banks:

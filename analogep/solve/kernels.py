@@ -1,0 +1,192 @@
+"""Compiled kernels of the layered engine (numba, cached on disk after the first use)."""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+_INNER = 60  # Newton steps of one scalar equation
+_MAX_EXPONENT = 600.0
+
+
+@nb.njit(cache=True, error_model="numpy", inline="always")
+def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
+    """Current and slope of a bare junction; the same law as ``devices.diode``."""
+    x = w / nvt
+    if x < -3.0:
+        cube = (3.0 / (math.e * x)) ** 3
+        return -saturation * (1.0 + cube) + gmin * w, 3.0 * saturation * cube / w + gmin
+    if x > _MAX_EXPONENT:
+        g = saturation * math.exp(_MAX_EXPONENT) / nvt
+        return saturation * math.expm1(_MAX_EXPONENT) + g * nvt * (x - _MAX_EXPONENT), g
+    grown = math.exp(x)
+    less_one = math.expm1(x) if abs(x) < 0.5 else grown - 1.0
+    return saturation * less_one + gmin * w, saturation * grown / nvt + gmin
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def]
+    """Current and slope of a diode with series resistance at its terminals."""
+    if resistance == 0.0:
+        return _junction(v, saturation, nvt, gmin)
+    w = v
+    if v > 0.0:
+        w = min(v, nvt * math.log1p(v / (resistance * saturation)))
+    for _ in range(100):
+        i, g = _junction(w, saturation, nvt, gmin)
+        step = (w + resistance * i - v) / (1.0 + resistance * g)
+        w -= step
+        if abs(step) <= 1e-15 * (abs(w) + nvt):
+            break
+    i, g = _junction(w, saturation, nvt, gmin)
+    return i, g / (1.0 + resistance * g)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
+    """Solve one node: G v + Σ diodes = I within [low, high]; return (v, first Newton step)."""
+    if start == stop:
+        new = min(max(current / conductance, low), high)
+        return new, new - v
+    first = 0.0
+    origin = v
+    for iteration in range(_INNER):
+        f = conductance * v - current
+        slope = conductance
+        for d in range(start, stop):
+            sign, t, w = junctions[d, 0], junctions[d, 1], junctions[d, 2]
+            i, g = _diode(
+                sign * (t * v - fixed[d]), junctions[d, 3], junctions[d, 4], junctions[d, 5], junctions[d, 6]
+            )
+            f += w * sign * i
+            slope += w * t * g
+        step = -f / slope
+        narrow = math.inf
+        for d in range(start, stop):
+            sign, t, nvt, critical = junctions[d, 0], junctions[d, 1], junctions[d, 4], junctions[d, 7]
+            narrow = min(narrow, nvt)
+            u = sign * (t * v - fixed[d])
+            du = sign * t * step
+            if u + du > critical and abs(du) > 2.0 * nvt:  # logarithmic step, as in devices.diode
+                if u > 0.0:
+                    ratio = 1.0 + du / nvt
+                    u_new = u + nvt * math.log(ratio) if ratio > 0.0 else critical
+                else:
+                    u_new = nvt * math.log(max((u + du) / nvt, math.e))
+                limited = (u_new - u) / (sign * t)
+                if abs(limited) < abs(step):
+                    step = limited
+        v += step
+        if iteration == 0:
+            first = step
+        if abs(step) <= 1e-9 * narrow:
+            break
+    v = min(max(v, low), high)
+    if v != v or low > -math.inf or high < math.inf:
+        first = v - origin
+    return v, first
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def block_sweeps(  # type: ignore[no-untyped-def]
+    x,
+    current,
+    diagonal,
+    low,
+    high,
+    partner,
+    coupling,
+    order,
+    group_start,
+    rows,
+    columns,
+    row_start,
+    column_start,
+    weights,
+    weight_start,
+    row_t,
+    row_w,
+    column_t,
+    column_w,
+    group_couplings,
+    group_sides,
+    group_coupling_start,
+    junction_start,
+    junctions,
+    fixed,
+    tolerance,
+    max_sweeps,
+):
+    """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
+
+    Returns the number of sweeps per sample (B,), negative where ``max_sweeps`` was reached. The arrays are
+    those of ``layered._Topology`` and ``layered.LayeredModel``.
+    """
+    batch, size = x.shape
+    groups = len(group_start) - 1
+    result = np.empty(batch, np.int64)
+    inflow = np.empty(size)
+    for b in range(batch):
+        xb = x[b]
+        done = -max_sweeps
+        for sweep in range(1, max_sweeps + 1):
+            moved = 0.0
+            largest = 1.0
+            for g in range(groups):
+                begin, end = group_start[g], group_start[g + 1]
+                for k in range(begin, end):
+                    inflow[order[k]] = current[b, order[k]]
+                for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
+                    c = group_couplings[q]
+                    r0, r1 = row_start[c], row_start[c + 1]
+                    c0, c1 = column_start[c], column_start[c + 1]
+                    width = c1 - c0
+                    base = weight_start[c]
+                    if group_sides[q] == 1:
+                        for r in range(r0, r1):
+                            v = row_t[r] * xb[rows[r]]
+                            if v != 0.0:
+                                line = base + (r - r0) * width
+                                for j in range(width):
+                                    inflow[columns[c0 + j]] += column_w[c0 + j] * weights[line + j] * v
+                    else:
+                        for r in range(r0, r1):
+                            line = base + (r - r0) * width
+                            total = 0.0
+                            for j in range(width):
+                                total += weights[line + j] * column_t[c0 + j] * xb[columns[c0 + j]]
+                            inflow[rows[r]] += row_w[r] * total
+                for k in range(begin, end):
+                    n = order[k]
+                    into = inflow[n]
+                    if partner[n] >= 0:
+                        into += coupling[n] * xb[partner[n]]
+                    v, step = _node(
+                        xb[n],
+                        diagonal[n],
+                        into,
+                        low[b, n],
+                        high[b, n],
+                        junction_start[n],
+                        junction_start[n + 1],
+                        junctions,
+                        fixed[b],
+                    )
+                    xb[n] = v
+                    if not abs(step) <= moved:  # also catches NaN
+                        moved = abs(step)
+                    if abs(v) > largest:
+                        largest = abs(v)
+            if moved <= tolerance * largest:
+                done = sweep
+                break
+            if not moved < 1e300:
+                break
+        result[b] = done
+    return result

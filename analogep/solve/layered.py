@@ -1,0 +1,451 @@
+"""Layered engine: groups of nodes joined by crossbars, solved by exact block steps.
+
+Nodes of one group touch only other groups, so given the rest each solves a scalar equation of its own (its
+*node law*): conductance times voltage, minus what flows in, plus its diodes to fixed nodes. Groups take turns
+until Kirchhoff's law holds everywhere (Scellier 2024, section 4, with a residual test instead of a fixed
+number of sweeps). Amplifiers and sources are eliminated before, as for every engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE
+from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor
+from analogep.solve.newton import NewtonOptions, NewtonResult, robust_newton
+from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
+from analogep.solve.plan import Plan, plan_for
+from analogep.solve.solution import Solution
+from analogep.solve.system import Model, System
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+MAX_SWEEPS = 2000
+"""Sweeps after which the engine hands a sample over to Newton's method."""
+
+
+@dataclass(frozen=True)
+class LayeredPlan:
+    """Groups and couplings of a circuit, or the reason why it has none.
+
+    Attributes
+    ----------
+    reason
+        ``None`` if the circuit is layered; otherwise what prevents it, naming an element.
+    groups
+        Unknowns of each group, in the order in which they take turns.
+    crossbars
+        Indices of the crossbars that couple two groups.
+    """
+
+    reason: str | None
+    groups: tuple[Index, ...] = ()
+    crossbars: tuple[int, ...] = ()
+
+    def accepts(self, nudge: Nudge | None) -> bool:
+        """Return whether the block steps know this nudge."""
+        return nudge is None or isinstance(nudge, (ConductanceNudge, CurrentNudge))
+
+    def why(self, nudge: Nudge | None) -> str:
+        """Return why the engine does not apply."""
+        if self.reason is not None:
+            return self.reason
+        return f"it does not know the nudge {type(nudge).__name__}"
+
+
+def layered_plan(circuit: Circuit) -> LayeredPlan:
+    """Return the layered plan of ``circuit``, computed once for its topology."""
+    derived = circuit.topology.derived
+    if "layered" not in derived:
+        derived["layered"] = _layered_plan(circuit)
+    plan: LayeredPlan = derived["layered"]
+    return plan
+
+
+def _layered_plan(circuit: Circuit) -> LayeredPlan:
+    plan = plan_for(circuit)
+    reason = _foreign_element(circuit, plan)
+    if reason is not None:
+        return LayeredPlan(reason)
+    if not len(plan.nodes):
+        return LayeredPlan("every node is fixed by inputs and sources")
+    groups = _groups(circuit, plan)
+    member = np.full(len(plan.nodes), -1)
+    for g, unknowns in enumerate(groups):
+        member[unknowns] = g
+    joining = []
+    for k, c in enumerate(circuit.crossbars):
+        rows, columns = plan.unknown[c.rows], plan.unknown[c.columns]
+        rows, columns = rows[rows >= 0], columns[columns >= 0]
+        if not len(rows) or not len(columns):
+            continue
+        if member[rows[0]] == member[columns[0]]:
+            return LayeredPlan(f"crossbar {c.name} joins nodes of one group")
+        joining.append(k)
+    return LayeredPlan(None, groups, tuple(joining))
+
+
+def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
+    """Return a sentence on the first element that the block steps cannot handle."""
+    for bank in circuit.banks:
+        if issubclass(bank.device, (Constraint, Capacitor, CurrentSource)):
+            continue
+        if not issubclass(bank.device, (Resistor, Diode, IdealDiode)):
+            return f"element {bank.names[0]} is a {bank.device.kind}"
+        both = (plan.unknown[bank.pins] >= 0).all(axis=1)
+        if both.any():
+            return f"{bank.device.kind} {bank.names[int(np.argmax(both))]} joins two unsolved nodes"
+    for c in circuit.crossbars:
+        for side in (c.rows, c.columns):
+            free = plan.unknown[side]
+            free = free[free >= 0]
+            if len(np.unique(free)) < len(free):
+                return f"crossbar {c.name} touches one unsolved node twice"
+    return None
+
+
+def _groups(circuit: Circuit, plan: Plan) -> tuple[Index, ...]:
+    """Return the finest partition in which each crossbar side lies in one group, in crossbar order."""
+    label = np.arange(len(plan.nodes))
+    for c in circuit.crossbars:
+        for side in (c.rows, c.columns):
+            free = plan.unknown[side]
+            free = free[free >= 0]
+            if len(free):
+                label[np.isin(label, label[free])] = label[free].min()
+    order: dict[int, None] = {}
+    for c in circuit.crossbars:
+        for side in (c.rows, c.columns):
+            free = plan.unknown[side]
+            for k in free[free >= 0][:1]:
+                order[int(label[k])] = None
+    for k in label:
+        order[int(k)] = None
+    return tuple(np.flatnonzero(label == k) for k in order)
+
+
+@dataclass(frozen=True)
+class _Topology:
+    """Flat integer arrays that the kernels read; depends on topology alone."""
+
+    order: Index  # unknowns, group after group
+    group_start: Index  # (groups + 1,) into order
+    rows: Index  # row unknowns of all couplings, one after another
+    columns: Index
+    row_start: Index  # (couplings + 1,)
+    column_start: Index
+    group_couplings: Index  # couplings of each group, one group after another
+    group_sides: Index  # 0: the group holds its rows, 1: its columns
+    group_coupling_start: Index  # (groups + 1,)
+    junction_unknown: Index  # unknown of each diode, sorted
+    junction_start: Index  # (n + 1,) into the diodes, by unknown
+
+
+def _kernel_topology(circuit: Circuit, plan: Plan, layered: LayeredPlan, junctions: Index) -> _Topology:
+    member = np.zeros(len(plan.nodes), np.int64)
+    for g, unknowns in enumerate(layered.groups):
+        member[unknowns] = g
+    rows, columns = [], []
+    by_group: list[list[tuple[int, int]]] = [[] for _ in layered.groups]
+    for k, index in enumerate(layered.crossbars):
+        c = circuit.crossbars[index]
+        r, col = plan.unknown[c.rows], plan.unknown[c.columns]
+        rows.append(r[r >= 0])
+        columns.append(col[col >= 0])
+        by_group[member[rows[-1][0]]].append((k, 0))
+        by_group[member[columns[-1][0]]].append((k, 1))
+    flat = [pair for group in by_group for pair in group]
+    empty = np.zeros(0, np.int64)
+    return _Topology(
+        np.concatenate(layered.groups),
+        _starts(layered.groups),
+        np.concatenate([empty, *rows]),
+        np.concatenate([empty, *columns]),
+        _starts(rows),
+        _starts(columns),
+        np.array([k for k, _ in flat], np.int64),
+        np.array([s for _, s in flat], np.int64),
+        _starts(by_group),
+        junctions,
+        np.searchsorted(junctions, np.arange(len(plan.nodes) + 1)).astype(np.int64),
+    )
+
+
+def _starts(parts: object) -> Index:
+    return np.cumsum([0, *(len(p) for p in parts)]).astype(np.int64)  # type: ignore[attr-defined]
+
+
+class LayeredModel:
+    """Values of a layered circuit in the kernels' layout; kept with the circuit."""
+
+    def __init__(self, circuit: Circuit, layered: LayeredPlan, model: Model) -> None:
+        self.model = model
+        plan = model.plan
+        self.diagonal = _diagonal(model)
+        laws = [b for b in circuit.banks if issubclass(b.device, (Constraint, Diode, IdealDiode))]
+        self.junction_nodes, self.junction_own, self.junctions, unknowns = circuit.reuse(
+            "junction_table", laws, lambda: _junction_table(circuit, model)
+        )
+        derived = circuit.topology.derived
+        if "layered_kernel" not in derived:
+            derived["layered_kernel"] = _kernel_topology(circuit, plan, layered, unknowns)
+        self.topology: _Topology = derived["layered_kernel"]
+        weights, factors = [], []
+        for k in layered.crossbars:
+            c = circuit.crossbars[k]
+            r, col = plan.unknown[c.rows] >= 0, plan.unknown[c.columns] >= 0
+            g = c.conductance
+            if not r.all():
+                g = g[r]
+            if not col.all():
+                g = g[:, col]
+            weights.append(np.ascontiguousarray(g).ravel())
+            factors.append((c.rows[r], c.columns[col]))
+        empty = np.zeros(0)
+        none = np.zeros(0, np.int64)
+        self.weights = weights[0] if len(weights) == 1 else np.concatenate([empty, *weights])
+        self.weight_start = _starts(weights)
+        row_nodes = np.concatenate([none, *(r for r, _ in factors)])
+        column_nodes = np.concatenate([none, *(c for _, c in factors)])
+        self.scales = (model.t[row_nodes], model.w[row_nodes], model.t[column_nodes], model.w[column_nodes])
+        self.clamps = circuit.reuse("clamps", laws, lambda: _clamps(circuit, model))
+
+
+def layered_model(circuit: Circuit, layered: LayeredPlan, model: Model) -> LayeredModel:
+    """Return the layered model of ``circuit``, computed once for its values."""
+    if "layered_model" not in circuit.derived:
+        circuit.derived["layered_model"] = LayeredModel(circuit, layered, model)
+    found: LayeredModel = circuit.derived["layered_model"]
+    return found
+
+
+def _diagonal(model: Model) -> Array:
+    """Return the linear conductance that each unknown sees, (n,) [S]."""
+    circuit, plan = model.circuit, model.plan
+    g = np.zeros(len(circuit.nodes))
+    for c in circuit.crossbars:
+        g[c.rows] += c.conductance.sum(axis=1)
+        g[c.columns] += c.conductance.sum(axis=0)
+    for bank in circuit.banks:
+        if issubclass(bank.device, Resistor):
+            np.add.at(g, bank.pins[:, 0], bank.values["conductance"])
+            np.add.at(g, bank.pins[:, 1], bank.values["conductance"])
+    out = np.zeros(len(plan.nodes))
+    free = plan.unknown >= 0
+    np.add.at(out, plan.unknown[free], (model.w * model.t * g)[free])
+    return out
+
+
+def _junction_table(
+    circuit: Circuit, model: Model
+) -> tuple[Index, Index, Array, Index]:
+    """Return (fixed node, free node, law, unknown) of all diodes, sorted by unknown.
+
+    The law has the columns polarity (+1: anode at the unknown), t, w, Is, nV_T, gmin, Rs, critical voltage.
+    """
+    none = np.zeros(0, np.int64)
+    rows, nodes, own, unknowns = [np.zeros((0, 8))], [none], [none], [none]
+    for bank in circuit.banks:
+        if not issubclass(bank.device, Diode):
+            continue
+        u, p = model.plan.unknown[bank.pins], bank.values
+        nvt = p["emission"] * (BOLTZMANN * p["temperature"] / ELEMENTARY_CHARGE)
+        critical = nvt * np.log(nvt / (np.sqrt(2.0) * p["saturation_current"]))
+        for pin, polarity in ((0, 1.0), (1, -1.0)):
+            here = u[:, pin] >= 0
+            at = bank.pins[here, pin]
+            law = [
+                np.full(len(at), polarity),
+                model.t[at],
+                model.w[at],
+                p["saturation_current"][here],
+                nvt[here],
+                p["gmin"][here],
+                p["series_resistance"][here],
+                critical[here],
+            ]
+            rows.append(np.stack(law, axis=1))
+            nodes.append(bank.pins[here, 1 - pin])
+            own.append(at)
+            unknowns.append(u[here, pin])
+    order = np.argsort(np.concatenate(unknowns), kind="stable")
+    first, second, third = (np.concatenate(part)[order] for part in (nodes, own, unknowns))
+    return first, second, np.concatenate(rows)[order], third
+
+
+@dataclass(frozen=True)
+class _Clamps:
+    """Ideal diodes: bank, element, unknown, pin that is free, its node and the fixed node."""
+
+    bank: Index
+    element: Index
+    unknown: Index
+    sign: Array  # +1: the anode is free, an upper bound
+    node: Index
+    other: Index
+    threshold: Array
+
+
+def _clamps(circuit: Circuit, model: Model) -> _Clamps:
+    parts: list[tuple[Array, ...]] = []
+    for b, bank in enumerate(circuit.banks):
+        if not issubclass(bank.device, IdealDiode):
+            continue
+        u = model.plan.unknown[bank.pins]
+        for pin, sign in ((0, 1.0), (1, -1.0)):
+            e = np.flatnonzero(u[:, pin] >= 0)
+            parts.append(
+                (
+                    np.full(len(e), b),
+                    e,
+                    u[e, pin],
+                    np.full(len(e), sign),
+                    bank.pins[e, pin],
+                    bank.pins[e, 1 - pin],
+                    bank.values["threshold"][e],
+                )
+            )
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return _Clamps(none, none, none, np.zeros(0), none, none, np.zeros(0))
+    b_, e_, u_, s_, n_, o_, t_ = (np.concatenate(column) for column in zip(*parts, strict=True))
+    as_index = [a.astype(np.int64) for a in (b_, e_, u_, n_, o_)]
+    return _Clamps(as_index[0], as_index[1], as_index[2], s_, as_index[3], as_index[4], t_)
+
+
+def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
+    """Return the lower and upper bounds (B, n) [V] that ideal diodes set."""
+    low, high = np.full((len(known), size), -np.inf), np.full((len(known), size), np.inf)
+    k, t = lm.clamps, lm.model.t
+    for i in range(len(k.unknown)):
+        # Kirchhoff: sign · (t x + c − v_other) ≤ threshold
+        edge = (known[:, k.other[i]] - lm.model.c[k.node[i]] + k.sign[i] * k.threshold[i]) / t[k.node[i]]
+        side = high if k.sign[i] * t[k.node[i]] > 0 else low
+        better = np.minimum if side is high else np.maximum
+        side[:, k.unknown[i]] = better(side[:, k.unknown[i]], edge)
+    return low, high
+
+
+def _nudge_terms(
+    circuit: Circuit, model: Model, nudge: Nudge | None, batch: int
+) -> tuple[Array, Array, Index, Array]:
+    """Return the nudge as (conductance (n,), current into nodes (B, n), partner (n,), coupling (n,))."""
+    size = len(model.plan.nodes)
+    conductance, current = np.zeros(size), np.zeros((batch, size))
+    partner, coupling = np.full(size, -1, np.int64), np.zeros(size)
+    if nudge is None:
+        return conductance, current, partner, coupling
+    pairs = circuit.output_pairs
+    outputs = np.zeros((batch, len(pairs)))
+    i, slope = nudge.evaluate(outputs)
+    i = np.broadcast_to(i, outputs.shape)
+    for k, (plus, minus) in enumerate(pairs):
+        for node, other, sign in ((plus, minus, 1.0), (minus, plus, -1.0)):
+            u = model.plan.unknown[node]
+            if u < 0:
+                continue
+            current[:, u] -= sign * model.w[node] * i[:, k]
+            # i = slope (v₊ − v₋ − y): the fixed parts of both voltages join the current
+            conductance[u] += model.w[node] * slope[0, k] * model.t[node]
+            current[:, u] -= model.w[node] * slope[:, k] * (model.c[node] - model.c[other])
+            if model.plan.unknown[other] >= 0:
+                partner[u] = model.plan.unknown[other]
+                coupling[u] = model.w[node] * slope[0, k] * model.t[other]
+    return conductance, current, partner, coupling
+
+
+def solve_layered(
+    layered: LayeredPlan,
+    circuit: Circuit,
+    inputs: Array,
+    nudge: Nudge | None,
+    v0: Array | None,
+    options: NewtonOptions,
+    started: float,
+) -> Solution:
+    """Solve by block steps; samples that stall go to Newton's method."""
+    from analogep.solve.kernels import block_sweeps
+    from analogep.solve.operating import failure_message, finish
+
+    system = System(circuit, inputs, nudge)
+    model, plan = system.model, system.model.plan
+    lm = layered_model(circuit, layered, model)
+    size, batch = len(plan.nodes), len(inputs)
+    conductance, current, partner, coupling = _nudge_terms(circuit, model, nudge, batch)
+    current -= system.offset[:, :size]
+    low, high = _bounds(lm, system.known, size)
+    x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
+    np.clip(x, low, high, out=x)
+    fixed = np.ascontiguousarray(system.known[:, lm.junction_nodes])
+    # polarity · (t x + c − v_fixed): fold the node's own constant into the fixed side
+    t = lm.topology
+    fixed -= model.c[lm.junction_own]
+    sweeps = block_sweeps(
+        x,
+        current,
+        lm.diagonal + conductance,
+        low,
+        high,
+        partner,
+        coupling,
+        t.order,
+        t.group_start,
+        t.rows,
+        t.columns,
+        t.row_start,
+        t.column_start,
+        lm.weights,
+        lm.weight_start,
+        *lm.scales,
+        t.group_couplings,
+        t.group_sides,
+        t.group_coupling_start,
+        t.junction_start,
+        lm.junctions,
+        fixed,
+        options.residual_tolerance,
+        MAX_SWEEPS,
+    )
+    full = np.zeros((batch, plan.size))
+    full[:, :size] = x
+    _recover_branches(lm, system, full)
+    stalled = sweeps < 0
+    result = _final(system, full, sweeps)
+    engine = "layered"
+    if stalled.any():
+        part = np.flatnonzero(stalled)
+        again, tried = robust_newton(system.select(part), full[part], options)
+        if not again.converged.all():
+            raise failure_message(circuit, system, again, ("block steps", *tried))
+        full[part] = again.x
+        result = _final(system, full, np.abs(sweeps))
+        engine = "layered+newton"
+    return finish(system, full, result.residual, result.iterations, engine, started)
+
+
+def _final(system: System, x: Array, sweeps: Index) -> NewtonResult:
+    """Evaluate Kirchhoff's law independently of the kernels."""
+    residual = system.evaluate(x).residual
+    return NewtonResult(x, sweeps >= 0, residual, np.abs(sweeps))
+
+
+def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:
+    """Fill in the currents of ideal diodes from Kirchhoff's law at their nodes, in place."""
+    k, model = lm.clamps, lm.model
+    if not len(k.unknown):
+        return
+    v = system.voltages(x)
+    lacking = system.evaluate(x).residual  # branch currents are still zero
+    at_edge = np.abs(k.sign * (v[:, k.node] - v[:, k.other]) - k.threshold) <= 1e-9
+    for i in range(len(k.unknown)):
+        bank = model.circuit.banks[k.bank[i]]
+        column = model.plan.branch_start[int(k.bank[i])] + k.element[i] * bank.device.branches
+        need = -k.sign[i] * lacking[:, k.unknown[i]] / model.w[k.node[i]]
+        j = np.where(at_edge[:, i], np.maximum(need, 0.0), 0.0)
+        x[:, column] = j
+        lacking[:, k.unknown[i]] += k.sign[i] * model.w[k.node[i]] * j
