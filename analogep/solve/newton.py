@@ -37,7 +37,7 @@ class NewtonOptions:
     """
 
     voltage_tolerance: float = 1e-9
-    residual_tolerance: float = 1e-11
+    residual_tolerance: float = 1e-12
     current_tolerance: float = 1e-18
     max_iterations: int = 200
 

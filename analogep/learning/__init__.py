@@ -1,0 +1,33 @@
+"""Learning: costs, phases, gradient rules and oracles, audit, optimizers.
+
+To add a rule: a frozen dataclass with ``name`` and ``gradient`` (see ``rules.Rule``) in this folder.
+"""
+
+from analogep.learning.audit import Audit, AuditRow, audit
+from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
+from analogep.learning.costs import Cost, SquaredError
+from analogep.learning.gradient import Gradient
+from analogep.learning.optimizer import SGD
+from analogep.learning.oracles import Adjoint, FiniteDifference
+from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
+from analogep.learning.scaling import energy_scale
+
+__all__ = [
+    "SGD",
+    "Adjoint",
+    "Audit",
+    "AuditRow",
+    "BetaSuggestion",
+    "Cost",
+    "EquilibriumPropagation",
+    "FiniteDifference",
+    "Gradient",
+    "NativeSolver",
+    "Rule",
+    "Solver",
+    "SquaredError",
+    "audit",
+    "energy_scale",
+    "largest_safe_beta",
+    "suggest_beta",
+]

@@ -1,0 +1,129 @@
+"""Oracles: gradients that do not come from phases, to judge those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analogep.circuit import Circuit
+from analogep.errors import ConvergenceError
+from analogep.learning.costs import Cost, target_array
+from analogep.learning.gradient import Gradient, adjoint_products
+from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
+from analogep.solve.adjoint import adjoint_voltages
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """Exact gradient by one transposed solve at the free equilibrium: Jᵀλ = ∂C/∂v, dC/dθ = −λᵀ ∂F/∂θ.
+
+    Works on any circuit, reciprocal or not. On a circuit with ideal diodes it is the derivative on the active
+    set of the free equilibrium.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name for tables and messages."""
+        return "adjoint"
+
+    def gradient(
+        self,
+        circuit: Circuit,
+        inputs: Inputs,
+        targets: ArrayLike,
+        cost: Cost = SQUARED_ERROR,
+        solver: Solver = NATIVE,
+    ) -> Gradient:
+        """Return dC/dθ, a mean over the batch; parameters as for ``EquilibriumPropagation.gradient``."""
+        array = circuit.input_array(inputs)
+        wanted = target_array(circuit, targets, len(array))
+        free = solver(circuit, array)
+        pull = cost.gradient(free.outputs, wanted)
+        lam, branch_lam = adjoint_voltages(free, array, pull)
+        if not np.isfinite(lam).all():
+            raise ConvergenceError(
+                "the adjoint system is singular at the free equilibrium: some node is held by nothing; "
+                "add a conductance, or a gmin to its diodes"
+            )
+        blocks = adjoint_products(circuit, free, lam, branch_lam)
+        return Gradient(blocks, blocks, cost.value(free.outputs, wanted), free, self.name)
+
+
+@dataclass(frozen=True)
+class FiniteDifference:
+    """Central finite differences of the mean cost, one parameter at a time.
+
+    Attributes
+    ----------
+    step
+        Step relative to the parameter, or to its block's root mean square where that is larger. The
+        truncation error is O(step²), the rounding error O(1e-15/step).
+    at
+        Flat indices to evaluate, by block; the other entries are NaN. Everything where a block is missing.
+    """
+
+    step: float = 1e-4
+    at: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name for tables and messages."""
+        return "finite difference"
+
+    def gradient(
+        self,
+        circuit: Circuit,
+        inputs: Inputs,
+        targets: ArrayLike,
+        cost: Cost = SQUARED_ERROR,
+        solver: Solver = NATIVE,
+    ) -> Gradient:
+        """Return dC/dθ, a mean over the batch; parameters as for ``EquilibriumPropagation.gradient``.
+
+        A parameter too close to its bound for a central difference gets the one-sided formula of second
+        order, (−3f₀ + 4f₁ − f₂)/2h.
+        """
+        array = circuit.input_array(inputs)
+        wanted = target_array(circuit, targets, len(array))
+        free = solver(circuit, array)
+        base = cost.value(free.outputs, wanted)
+
+        def mean_cost(block: str, value: Array) -> float:
+            moved = circuit.with_parameters({block: value})
+            outputs = solver(moved, array, v0=free).outputs
+            # differences of per-sample costs, so that a large common part does not cost digits
+            return float(np.mean(cost.value(outputs, wanted) - base))
+
+        lows = _lower_bounds(circuit)
+        out: dict[str, Array] = {}
+        for block, value in circuit.parameters.items():
+            grad = np.full(value.size, np.nan)
+            typical = float(np.sqrt(np.mean(value**2))) or 1e-6
+            for k in self.at.get(block, np.arange(value.size)):
+                theta = value.flat[k]
+                h = self.step * max(abs(theta), typical)
+
+                def moved_by(delta: float, k: int = int(k), block: str = block, value: Array = value) -> float:
+                    new = value.copy()
+                    new.flat[k] += delta
+                    return mean_cost(block, new)
+
+                if theta - h >= lows[block]:
+                    grad[k] = (moved_by(h) - moved_by(-h)) / (2.0 * h)
+                else:
+                    grad[k] = (4.0 * moved_by(h) - moved_by(2.0 * h)) / (2.0 * h)
+            out[block] = grad.reshape(value.shape)
+        return Gradient(out, out, base, free, self.name)
+
+
+def _lower_bounds(circuit: Circuit) -> dict[str, float]:
+    lows = {f"{c.name}.conductance": 0.0 for c in circuit.crossbars if c.trainable}
+    for bank in circuit.banks:
+        infos = bank.device.parameters()
+        lows |= {f"{bank.name}.{key}": infos[key].low for key in bank.trainable}
+    return lows

@@ -1,0 +1,184 @@
+"""Learning rules that use nothing but the phases of the circuit itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analogep.circuit import Circuit
+from analogep.devices import MultiPort
+from analogep.errors import InputError, RuleError
+from analogep.learning.beta import largest_safe_beta
+from analogep.learning.costs import NUDGE_FORMS, Cost, NudgeForm, SquaredError, target_array
+from analogep.learning.gradient import Gradient, energy_difference, scaled
+from analogep.learning.scaling import require_energy
+from analogep.solve import Method, NewtonOptions, Nudge, Solution, operating_point
+
+Array = NDArray[np.float64]
+Variant = Literal["positive", "negative", "centered"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
+Inputs = ArrayLike | Mapping[str, ArrayLike]
+SQUARED_ERROR = SquaredError()
+
+
+class Solver(Protocol):
+    """Anything that finds operating points like :func:`analogep.operating_point`."""
+
+    def __call__(
+        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | None = None
+    ) -> Solution:
+        """Return the operating points of a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class NativeSolver:
+    """The native solver with one method and its tolerances."""
+
+    method: Method = "auto"
+    options: NewtonOptions = NewtonOptions()
+
+    def __call__(
+        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | None = None
+    ) -> Solution:
+        """Return the operating points of a batch; see :func:`analogep.operating_point`."""
+        return operating_point(circuit, inputs, nudge, self.method, v0, self.options)
+
+
+NATIVE = NativeSolver()
+
+
+class Rule(Protocol):
+    """Maps (circuit, inputs, targets, cost) to a gradient with the shapes of the trainable parameters."""
+
+    @property
+    def name(self) -> str:
+        """Name for tables and messages."""
+        ...
+
+    def gradient(
+        self,
+        circuit: Circuit,
+        inputs: Inputs,
+        targets: ArrayLike,
+        cost: Cost = SQUARED_ERROR,
+        solver: Solver = NATIVE,
+    ) -> Gradient:
+        """Return the mean gradient over the batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class EquilibriumPropagation:
+    """Equilibrium propagation (Scellier & Bengio 2017; Kendall et al. 2020, theorem 1).
+
+    dC/dθ ≈ [∂E/∂θ(v_{β₂}) − ∂E/∂θ(v_{β₁})] / (β₂ − β₁) with (β₁, β₂) = (0, β) for ``positive``, (−β, 0) for
+    ``negative`` and (−β, β) for ``centered``, whose bias is O(β²) instead of O(β). Behind amplifiers the local
+    estimate is multiplied by the energy's scale; both are in the result.
+
+    Attributes
+    ----------
+    beta
+        Nudging strength β [S] for the squared error.
+    variant
+        ``"positive"``, ``"negative"`` or ``"centered"``.
+    nudge
+        ``"error"``: the nudge follows the error as it shrinks; ``"frozen"``: fixed at the free phase's.
+    check
+        Whether a repelling nudge is checked against the largest β that keeps the problem convex.
+    """
+
+    beta: float = 1e-6
+    variant: Variant = "centered"
+    nudge: NudgeForm = "error"
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if not (0 < self.beta < np.inf):
+            raise InputError(
+                f"β = {self.beta:g} S must be finite and positive; choose the sign by the variant"
+            )
+        if self.variant not in VARIANTS:
+            raise InputError(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
+        if self.nudge not in NUDGE_FORMS:
+            raise InputError(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
+
+    @property
+    def name(self) -> str:
+        """Name for tables and messages."""
+        return f"EP {self.variant}"
+
+    def gradient(
+        self,
+        circuit: Circuit,
+        inputs: Inputs,
+        targets: ArrayLike,
+        cost: Cost = SQUARED_ERROR,
+        solver: Solver = NATIVE,
+    ) -> Gradient:
+        """Return the estimate of dC/dθ, a mean over the batch.
+
+        Parameters
+        ----------
+        circuit
+            A reciprocal circuit with trainable parameters.
+        inputs, targets
+            (B, I) and (B, O) [V].
+        cost
+            The cost.
+        solver
+            Finds the phases.
+
+        Raises
+        ------
+        RuleError
+            If the circuit has no energy, or a trainable parameter no co-content derivative.
+        InputError
+            If β makes the repelled phase non-convex; names the largest that is safe.
+        ConvergenceError
+            If a phase has no operating point.
+        """
+        scale = require_energy(circuit, self.name)
+        for bank in circuit.banks:
+            if bank.trainable and issubclass(bank.device, MultiPort):
+                raise RuleError(
+                    f"{self.name} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
+                    "use the Adjoint rule"
+                )
+        array = circuit.input_array(inputs)
+        wanted = target_array(circuit, targets, len(array))
+        if self.check and self.variant != "positive" and self.nudge == "error":
+            self._check_beta(circuit)
+        free = solver(circuit, array)
+        outputs = free.outputs
+        betas = {"positive": (0.0, self.beta), "negative": (-self.beta, 0.0)}.get(
+            self.variant, (-self.beta, self.beta)
+        )
+        phases = [
+            free
+            if beta == 0.0
+            else solver(circuit, array, cost.nudge(beta, outputs, wanted, self.nudge), v0=free)
+            for beta in betas
+        ]
+        difference = energy_difference(circuit, phases[0].voltages, phases[1].voltages)
+        raw = {key: value / (betas[1] - betas[0]) for key, value in difference.items()}
+        return Gradient(
+            scaled(circuit, scale, raw),
+            raw,
+            cost.value(outputs, wanted),
+            free,
+            self.name,
+            {"betas": betas, "phases": tuple(phases)},
+        )
+
+    def _check_beta(self, circuit: Circuit) -> None:
+        limit = largest_safe_beta(circuit)
+        if self.beta >= limit:
+            raise InputError(
+                f"β = {self.beta:g} S is not below {limit:.4g} S, the conductance that holds the outputs: "
+                "nudged by −β the circuit has no unique equilibrium. Use a smaller β or the positive variant"
+            )

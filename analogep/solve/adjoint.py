@@ -1,0 +1,108 @@
+"""Transposed and forward linear solves at an equilibrium: the adjoint and the linear response."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.solve.linear import linear_solver
+from analogep.solve.solution import Solution
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+
+
+def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array, dict[int, Array]]:
+    """Solve Jᵀλ = ∂C/∂v at the free equilibrium.
+
+    Parameters
+    ----------
+    free
+        The free equilibrium.
+    inputs
+        Its inputs (B, I) [V].
+    pull
+        ∂C/∂o (B, O).
+
+    Returns
+    -------
+    lam
+        Adjoint of each node's Kirchhoff equation, (B, N); zero at nodes fixed by inputs and sources. NaN
+        where J is singular.
+    branches
+        Adjoints of branch equations (B, E, K) of multi-port banks, by bank index.
+    """
+    system, entries = _linearise(free, inputs)
+    model = system.model
+    lam = linear_solver(model).solve(entries, _project(system, pull, model.t), transpose=True)
+    unknown = model.plan.unknown
+    nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else 0.0 * system.known
+    return nodes, _branches(system, lam)
+
+
+def linear_response(free: Solution, inputs: Array, pull: Array) -> Array:
+    """Return dv/dβ (B, N) [V/S]: how the nodes move under the nudge currents −β ``pull`` at the outputs."""
+    system, entries = _linearise(free, inputs)
+    model = system.model
+    x = linear_solver(model).solve(entries, -_project(system, pull, model.w))
+    out: Array = model.t_free * x[:, model.gather] if model.plan.size else 0.0 * system.known
+    return out
+
+
+def output_impedance(free: Solution, inputs: Array, *, junctions_off: bool) -> Array:
+    """Return the small-signal impedance between outputs, (B, O, O) [Ω].
+
+    ``junctions_off`` leaves out the slopes of nonlinear elements (one matrix for all samples): the largest
+    impedance a reciprocal circuit can have. Infinite where a node is then held by nothing.
+    """
+    system, entries = _linearise(free, inputs, junctions_off=junctions_off)
+    model = system.model
+    count, batch = len(model.circuit.output_pairs), len(entries)
+    out = np.empty((batch, count, count))
+    pairs = model.circuit.output_pairs
+    for k in range(count):
+        pull = np.zeros((batch, count))
+        pull[:, k] = 1.0
+        x = linear_solver(model).solve(entries, _project(system, pull, model.w))
+        v = model.t_free * x[:, model.gather]
+        out[:, :, k] = v[:, pairs[:, 0]] - v[:, pairs[:, 1]]
+    return np.where(np.isfinite(out), out, np.inf)
+
+
+def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) -> tuple[System, Array]:
+    if junctions_off:
+        inputs = inputs[:1]
+    system = System(free.circuit, inputs)
+    model = system.model
+    x = model.reduce_voltages(free.voltages[: len(inputs)])
+    for b, start in model.plan.branch_start.items():
+        branches = free.branches.get(b)
+        if branches is not None:
+            flat = branches[: len(inputs)].reshape(len(x), -1)
+            x[:, start : start + flat.shape[1]] = 0.0 if junctions_off else flat
+    slopes = system.evaluate(x).slopes
+    if junctions_off:
+        slopes[:, : len(model.junction_pins)] = 0.0
+    return system, model.slots.values(slopes)
+
+
+def _project(system: System, pull: Array, factor: Array) -> Array:
+    """Return the right-hand side (B, n) of a unit of ``pull`` at each output."""
+    model = system.model
+    rhs = np.zeros((len(pull), model.plan.size))
+    pairs = model.circuit.output_pairs
+    for pin, sign in ((0, 1.0), (1, -1.0)):
+        unknown = model.plan.unknown[pairs[:, pin]]
+        keep = unknown >= 0
+        np.add.at(rhs, (slice(None), unknown[keep]), (sign * factor[pairs[:, pin]] * pull)[:, keep])
+    return rhs
+
+
+def _branches(system: System, lam: Array) -> dict[int, Array]:
+    model = system.model
+    out = {}
+    for b, start in model.plan.branch_start.items():
+        bank = model.circuit.banks[b]
+        count = bank.size * bank.device.branches
+        out[b] = lam[:, start : start + count].reshape(len(lam), bank.size, bank.device.branches)
+    return out
