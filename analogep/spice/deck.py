@@ -1,0 +1,187 @@
+"""A circuit as SPICE primitives, in no dialect: what the writer, PySpice and the reader's check share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Bank, Circuit
+from analogep.devices import BidirectionalAmplifier, CCCS, CCVS, Device, IdealDiode
+from analogep.devices.base import Primitive
+from analogep.errors import Fault, InputError, NetlistError
+from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
+
+Array = NDArray[np.float64]
+
+LETTERS: dict[str, str] = {
+    "resistor": "R",
+    "capacitor": "C",
+    "voltage_source": "V",
+    "current_source": "I",
+    "diode": "D",
+    "vcvs": "E",
+    "vccs": "G",
+}
+"""Type letter of the devices that are one SPICE element each; the reader understands them without help."""
+
+COMPOUND: frozenset[type[Device]] = frozenset({BidirectionalAmplifier, CCCS, CCVS, IdealDiode})
+"""Devices written as several elements, or as one that says less than the device."""
+
+
+def base_gmin(circuit: Circuit) -> float | None:
+    """Return the smallest junction shunt [S] of the circuit, which becomes the simulator's own gmin."""
+    values = [bank.values["gmin"].min() for bank in circuit.banks if "gmin" in bank.values and bank.size]
+    return float(min(values)) if values else None
+
+
+def is_prefixed(kind: str, names: tuple[str, ...]) -> bool:
+    """Whether a bank's SPICE names get the type letter in front: not if all of them begin with it."""
+    return not all(name.startswith(LETTERS[kind]) for name in names)
+
+
+def element_primitives(
+    device: type[Device],
+    name: str,
+    nodes: tuple[str, ...],
+    values: Mapping[str, float],
+    gmin: float | None,
+) -> list[Primitive]:
+    """Return the primitives of one element, with junction shunts above ``gmin`` [S] made explicit."""
+    out: list[Primitive] = []
+    for primitive in device.spice(name, nodes, values):
+        out += _with_shunt(primitive, gmin)
+    return out
+
+
+def is_compound(device: type[Device], values: Mapping[str, float], gmin: float | None) -> bool:
+    """Whether an element needs a structured comment to be read back as one device."""
+    return device in COMPOUND or device.kind not in LETTERS or values.get("gmin", gmin) != gmin
+
+
+def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
+    """Take gmin out of a diode's card; what exceeds the simulator's gmin becomes a resistor at the junction."""
+    if primitive.model is None:
+        return [primitive]
+    kind, parameters = primitive.model
+    card = dict(parameters)
+    own = card.pop("gmin", gmin)
+    if own is None or gmin is None or own == gmin:
+        return [replace(primitive, model=(kind, tuple(card.items())))]
+    anode, cathode = primitive.nodes
+    name, junction, series = primitive.name, anode, []
+    if card.get("rs", 0.0) > 0.0:  # the shunt sits across the junction, inside the series resistance
+        junction = f"{anode}_{name}_junction"
+        series = [Primitive("R", f"{name}_rs", (anode, junction), (card["rs"],))]
+        card["rs"] = 0.0
+    return [
+        *series,
+        replace(primitive, nodes=(junction, cathode), model=(kind, tuple(card.items()))),
+        Primitive("R", f"{name}_gmin", (junction, cathode), (1.0 / (own - gmin),)),
+    ]
+
+
+def bank_primitives(
+    circuit: Circuit, bank: Bank, gmin: float | None
+) -> Iterator[tuple[int, list[Primitive]]]:
+    """Yield (element index, primitives) with the names that a netlist uses.
+
+    A device that is a single SPICE element drops its own first letter if every name of the bank begins with
+    it, so that ``R1`` is written as ``R1`` rather than ``RR1``.
+    """
+    keys = list(bank.values)
+    kind = bank.device.kind
+    strip = kind in LETTERS and not is_prefixed(kind, bank.names)
+    columns = [bank.values[k].tolist() for k in keys]
+    for e, (name, pins) in enumerate(zip(bank.names, bank.pins.tolist(), strict=True)):
+        values = {k: column[e] for k, column in zip(keys, columns, strict=True)}
+        nodes = tuple(circuit.nodes[i] for i in pins)
+        yield e, element_primitives(bank.device, name[1:] if strip else name, nodes, values, gmin)
+
+
+def input_primitives(circuit: Circuit, voltages: Array) -> list[Primitive]:
+    """Return a source to ground for each input node, named after it; ``voltages`` (I,) [V]."""
+    return [
+        Primitive("V", node, (node, "0"), (value,))
+        for node, value in zip(circuit.inputs, voltages.tolist(), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class NudgeTerms:
+    """A nudge as numbers per sample.
+
+    Attributes
+    ----------
+    kind
+        ``"conductance"`` or ``"current"``.
+    beta
+        Nudging conductance [S]; 0 for currents.
+    values
+        Targets [V] or currents [A], (B, O).
+    """
+
+    kind: str
+    beta: float
+    values: Array
+
+
+def nudge_terms(circuit: Circuit, nudge: Nudge, batch: int | None = None) -> NudgeTerms:
+    """Return a nudge in the form that SPICE elements can express.
+
+    Raises
+    ------
+    NetlistError
+        For a nudge that is neither a conductance to a target nor a constant current.
+    InputError
+        If its arrays do not fit the circuit's outputs or the batch.
+    """
+    if isinstance(nudge, ConductanceNudge):
+        kind, beta, values = "conductance", float(nudge.beta), np.atleast_2d(np.asarray(nudge.target, float))
+    elif isinstance(nudge, CurrentNudge):
+        kind, beta, values = "current", 0.0, np.atleast_2d(np.asarray(nudge.current, float))
+    else:
+        raise NetlistError(
+            "netlist export",
+            [
+                Fault(
+                    f"nudge {type(nudge).__name__}",
+                    "only ConductanceNudge and CurrentNudge have a SPICE form; freeze it as a CurrentNudge",
+                )
+            ],
+        )
+    count = len(circuit.output_pairs)
+    if not count:
+        raise InputError("a nudge needs outputs, and this circuit has none; name outputs when you build it")
+    try:
+        shape = (len(values) if batch is None else batch, count)
+        values = np.broadcast_to(values, shape)
+    except ValueError:
+        raise InputError(
+            f"the nudge has shape {values.shape}; expected (batch, {count}), one value per output"
+        ) from None
+    if not (np.isfinite(values).all() and np.isfinite(beta)):
+        raise InputError("the nudge is not finite; give finite targets, currents and β")
+    return NudgeTerms(kind, beta, values)
+
+
+def nudge_primitives(circuit: Circuit, terms: NudgeTerms, sample: int = 0) -> list[Primitive]:
+    """Return the elements of one sample's nudge.
+
+    A conductance β between an output and its target, i = β (o − y), is a G source controlled by o − y, with y
+    a source on top of the output's negative node; it draws no current there, so a pair stays balanced.
+    """
+    out = []
+    for k, (value, (plus, minus)) in enumerate(
+        zip(terms.values[sample].tolist(), circuit.output_pairs.tolist(), strict=True)
+    ):
+        p, n = circuit.nodes[plus], circuit.nodes[minus]
+        if terms.kind == "current":
+            out.append(Primitive("I", f"nudge{k}", (p, n), (value,)))
+        else:
+            target = f"nudge{k}_target"
+            out.append(Primitive("V", f"nudge{k}", (target, n), (value,)))
+            out.append(Primitive("G", f"nudge{k}", (p, n, p, target), (terms.beta,)))
+    return out

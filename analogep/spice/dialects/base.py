@@ -1,0 +1,66 @@
+"""What a SPICE dialect decides: how elements, model cards and options are spelt.
+
+The writer turns a circuit into :class:`~analogep.devices.base.Primitive` elements, which no dialect owns; a
+dialect turns each into text. Scripting (``.control``) is not part of a dialect: it belongs to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from analogep.devices.base import Primitive
+
+Card = tuple[str, tuple[tuple[str, float], ...]]
+"""Model type and parameters of a ``.model`` card."""
+
+
+def number(value: float) -> str:
+    """Return a literal that reads back to the same double; never a suffix, since ``M`` means milli."""
+    return f"{value:.17g}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a simulator accepts, checked before anything is written.
+
+    Attributes
+    ----------
+    reserved_nodes
+        Lower-case node names that mean something else to the simulator.
+    reserved_parts
+        Lower-case words that may not stand between dots in a node name.
+    smallest_saturation
+        Smallest saturation current [A] that is not silently replaced.
+    """
+
+    reserved_nodes: frozenset[str] = frozenset({"gnd"})
+    reserved_parts: frozenset[str] = frozenset()
+    smallest_saturation: float = 0.0
+
+
+class Dialect(Protocol):
+    """A SPICE dialect: a name, the simulator's limits, and the spelling of each kind of line."""
+
+    @property
+    def name(self) -> str:
+        """Name in the registry."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What the simulator accepts."""
+        ...
+
+    def element(self, primitive: Primitive, model: str | None) -> str:
+        """Return the line of one element; ``model`` names its model card, if it needs one."""
+        ...
+
+    def model_card(self, name: str, card: Card, temperature: float | None) -> str:
+        """Return the ``.model`` line; ``temperature`` [K] is where the card's values hold."""
+        ...
+
+    def options(self, values: Mapping[str, float]) -> str:
+        """Return the line that sets simulator options, without a line end."""
+        ...

@@ -1,0 +1,68 @@
+"""The dialect of ngspice (tried with version 39)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from analogep.constants import CELSIUS_ZERO
+from analogep.devices.base import Primitive
+from analogep.spice.dialects.base import Card, Limits, number
+
+
+def celsius(kelvin: float) -> float:
+    """Return the Celsius value from which adding 273.15 gives ``kelvin`` back, where one exists.
+
+    ngspice does that sum in doubles, so an exact inverse keeps the thermal voltage equal to the last bit.
+    """
+    value = kelvin - CELSIUS_ZERO
+    for candidate in (value, math.nextafter(value, math.inf), math.nextafter(value, -math.inf)):
+        if candidate + CELSIUS_ZERO == kelvin:
+            return candidate
+    return value
+
+
+@dataclass(frozen=True)
+class Ngspice:
+    """Spelling of ngspice netlists."""
+
+    name: str = "ngspice"
+    limits: Limits = field(
+        default=Limits(
+            # "temper" is the temperature in expressions; the others are rewritten by ngspice's preprocessor
+            # wherever they stand as a word, dots included, and the line is then malformed.
+            reserved_nodes=frozenset({"gnd", "temper"}),
+            reserved_parts=frozenset({"table", "value", "ac"}),
+            # ngspice raises smaller saturation currents to 1e-28 A without a word.
+            smallest_saturation=1e-28,
+        )
+    )
+
+    def element(self, primitive: Primitive, model: str | None) -> str:
+        """Return the line of one element; see :class:`~analogep.spice.dialects.base.Dialect`."""
+        parts = [primitive.letter + primitive.name, *primitive.nodes]
+        if primitive.letter == "B":
+            parts.append(f"I={primitive.args[0]}")
+        else:
+            if model is not None:
+                parts.append(model)
+            parts += [a if isinstance(a, str) else number(a) for a in primitive.args]
+        if primitive.temperature is not None:
+            parts.append(f"temp={number(celsius(primitive.temperature))}")
+        return " ".join(parts)
+
+    def model_card(self, name: str, card: Card, temperature: float | None) -> str:
+        """Return the ``.model`` line; see :class:`~analogep.spice.dialects.base.Dialect`.
+
+        ``tnom`` equals the instances' ``temp``, so that no temperature law changes the saturation current.
+        """
+        kind, parameters = card
+        values = [f"{key}={number(value)}" for key, value in parameters]
+        if temperature is not None:
+            values.append(f"tnom={number(celsius(temperature))}")
+        return f".model {name} {kind}({' '.join(values)})"
+
+    def options(self, values: Mapping[str, float]) -> str:
+        """Return the ``.options`` line."""
+        return " ".join([".options", *(f"{key}={number(value)}" for key, value in values.items())])

@@ -1,0 +1,87 @@
+"""Structured comments: what a netlist says to analogep and to no simulator.
+
+Each begins with ``*@`` and a keyword, and continues on lines that begin with ``*@+``::
+
+    *@ analogep 1                              format version
+    *@ inputs given|unset NODE...              the V sources that follow clamp these nodes
+    *@ outputs NODE PLUS,MINUS ...             observed nodes and pairs
+    *@ crossbar NAME trainable|fixed R C NODE...   R row nodes, C column nodes; its resistors follow
+    *@ bank NAME KIND [prefixed] [trainable=PARAMETER,...]   its elements follow
+    *@ open NAME P N                           a resistor of zero conductance
+    *@ element NAME NODE... KEY=VALUE...       one device; the SPICE elements that stand for it follow
+    *@ exact conductance DIGITS                one digit per resistor of the section, see below
+    *@ nudge conductance|current               the elements that follow are the nudge
+    *@ end                                     what follows belongs to no section
+
+A resistor's value is 1/g rounded, and 1/(1/g) can miss g by one unit in the last place: the digits of
+``exact`` say by how much (``.`` none, ``+`` and ``-`` one unit up and down).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.devices import Device
+
+Array = NDArray[np.float64]
+
+MARK = "*@"
+CONTINUED = "*@+"
+VERSION = "1"
+_WIDTH = 110
+_DIGITS = {0: ".", 1: "+", -1: "-"}
+
+
+def comment(*fields: str) -> list[str]:
+    """Return the lines of one structured comment, wrapped between fields."""
+    lines, line = [], MARK
+    for field in fields:
+        if len(line) + len(field) >= _WIDTH and line not in (MARK, CONTINUED):
+            lines.append(line)
+            line = CONTINUED
+        line += f" {field}"
+    return [*lines, line]
+
+
+def exact_comment(conductance: Array) -> list[str]:
+    """Return the ``exact`` comment for conductances (E,) [S] written as 1/g, or none if all are exact."""
+    g = np.asarray(conductance, float)
+    back = 1.0 / (1.0 / g)
+    if np.array_equal(g, back):
+        return []
+    steps = np.zeros(len(g), np.int64)
+    steps[np.nextafter(back, np.inf) == g] = 1
+    steps[np.nextafter(back, 0.0) == g] = -1
+    text = np.array([ord(_DIGITS[k]) for k in (0, 1, -1)], np.uint8)[steps].tobytes().decode()
+    chunks = (text[i : i + _WIDTH - 4] for i in range(0, len(text), _WIDTH - 4))
+    return comment("exact", "conductance", *chunks)
+
+
+def apply_exact(conductance: Array, digits: str) -> Array:
+    """Undo the rounding of 1/(1/g) with the digits of an ``exact`` comment.
+
+    Raises
+    ------
+    ValueError
+        If there is not one legal digit per conductance.
+    """
+    if len(digits) != len(conductance):
+        raise ValueError(f"{len(digits)} digits for {len(conductance)} resistors")
+    if set(digits) - set(_DIGITS.values()):
+        raise ValueError("digits other than '.', '+' and '-'")
+    marks = np.frombuffer(digits.encode(), np.uint8)
+    up, down = marks == ord("+"), marks == ord("-")
+    out = np.where(up, np.nextafter(conductance, np.inf), conductance)
+    return np.where(down, np.nextafter(conductance, 0.0), out)
+
+
+def bank_comment(name: str, device: type[Device], prefixed: bool, trainable: Iterable[str]) -> list[str]:
+    """Return the comment that opens a bank's section."""
+    flags = ["prefixed"] if prefixed else []
+    keys = ",".join(sorted(trainable))
+    if keys:
+        flags.append(f"trainable={keys}")
+    return comment("bank", name, device.kind, *flags)

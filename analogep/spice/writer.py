@@ -1,0 +1,254 @@
+"""Circuits as netlist text that a simulator runs and :mod:`analogep.spice.reader` turns back into an equal circuit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import analogep
+from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.devices import Resistor
+from analogep.devices.base import Primitive
+from analogep.errors import Fault, InputError, NetlistError
+from analogep.solve import Nudge
+from analogep.spice.deck import (
+    LETTERS,
+    bank_primitives,
+    base_gmin,
+    input_primitives,
+    is_compound,
+    is_prefixed,
+    nudge_primitives,
+    nudge_terms,
+)
+from analogep.spice.dialects import DIALECTS, Card, Dialect, number
+from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment
+
+Array = NDArray[np.float64]
+
+
+def to_netlist(
+    circuit: Circuit,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    dialect: str = "ngspice",
+    nudge: Nudge | None = None,
+    title: str = "analogep circuit",
+    sample: int = 0,
+) -> str:
+    """Write a circuit as a flat netlist.
+
+    Comments that begin with ``*@`` (see :mod:`analogep.spice.metadata`) carry what SPICE cannot say, so that
+    :func:`~analogep.spice.reader.from_netlist` returns an equal circuit, conductances to the last bit.
+
+    Parameters
+    ----------
+    circuit
+        The circuit.
+    inputs
+        Voltages (B, I) or (I,) [V]; one sample becomes a source to ground at each input node, named after
+        it. ``None`` writes 0 V.
+    dialect
+        Name in :data:`analogep.spice.dialects.DIALECTS`.
+    nudge
+        Extra currents at the outputs, written as G and V, or I, sources.
+    title
+        First line of the netlist.
+    sample
+        Which sample of ``inputs`` and ``nudge`` is written.
+
+    Returns
+    -------
+    str
+        The netlist, ending with ``.end``.
+
+    Raises
+    ------
+    NetlistError
+        Naming every element that the dialect cannot express, and every name that two elements would share.
+    InputError
+        If inputs, nudge, sample or dialect do not exist or do not fit the circuit.
+    """
+    if dialect not in DIALECTS:
+        raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
+    if not title.strip() or not title.isprintable():
+        raise InputError(f"title {title!r} must be one line of printable text")
+    given = inputs is not None
+    array = circuit.input_array(inputs if given else np.zeros((1, len(circuit.input_nodes))))
+    terms = None if nudge is None else nudge_terms(circuit, nudge)
+    for what, values in (("inputs", array), ("nudge", None if terms is None else terms.values)):
+        if values is not None and not 0 <= sample < len(values):
+            raise InputError(f"there is no sample {sample}: the {what} have {len(values)}")
+    deck = _Deck(circuit, DIALECTS[dialect])
+    deck.inputs(array[sample], given)
+    for crossbar in circuit.crossbars:
+        deck.crossbar(crossbar)
+    for bank in circuit.banks:
+        deck.bank(bank)
+    if terms is not None:
+        deck.nudge(nudge_primitives(circuit, terms, sample), terms.kind)
+    return deck.text(title)
+
+
+class _Deck:
+    """Collects lines, names and faults."""
+
+    def __init__(self, circuit: Circuit, dialect: Dialect) -> None:
+        self.circuit = circuit
+        self.dialect = dialect
+        self.gmin = base_gmin(circuit)
+        self.lines: list[str] = []
+        self.names: list[str] = []
+        self.helpers: dict[str, str] = {}  # lower-case helper node -> element that made it
+        self.known_nodes = {name.lower() for name in circuit.nodes}
+        self.models: dict[tuple[Card, float | None], str] = {}
+        self.faults: list[Fault] = list(_node_faults(circuit, dialect))
+
+    # --- sections --------------------------------------------------------------------------------------
+
+    def inputs(self, voltages: Array, given: bool) -> None:
+        circuit = self.circuit
+        if circuit.inputs:
+            self.lines += comment("inputs", "given" if given else "unset", *circuit.inputs)
+            self.elements(input_primitives(circuit, voltages), "inputs", circuit.inputs)
+        if circuit.outputs:
+            pairs = (o if isinstance(o, str) else ",".join(o) for o in circuit.outputs)
+            self.lines += comment("outputs", *pairs)
+
+    def crossbar(self, crossbar: Crossbar) -> None:
+        nodes, g = self.circuit.nodes, crossbar.conductance
+        rows, columns = [nodes[i] for i in crossbar.rows], [nodes[i] for i in crossbar.columns]
+        flag = "trainable" if crossbar.trainable else "fixed"
+        counts = (str(len(rows)), str(len(columns)))
+        self.lines += comment("crossbar", crossbar.name, flag, *counts, *rows, *columns)
+        closed = g > 0
+        with np.errstate(divide="ignore", over="ignore"):
+            resistance = 1.0 / g
+        names: list[str] = []
+        for r, row in enumerate(rows):
+            start = f"R{crossbar.name}_{r}_"
+            picked = np.flatnonzero(closed[r]).tolist()
+            names += [f"{start}{k}" for k in picked]
+            values = resistance[r].tolist()
+            self.lines += [f"{start}{k} {row} {columns[k]} {values[k]:.17g}" for k in picked]
+        self.names += names
+        self._check_resistances(resistance[closed], names)
+        self.lines += exact_comment(g[closed])
+
+    def bank(self, bank: Bank) -> None:
+        prefixed = bank.device.kind in LETTERS and is_prefixed(bank.device.kind, bank.names)
+        self.lines += bank_comment(bank.name, bank.device, prefixed, bank.trainable)
+        if bank.device is Resistor:
+            self._resistors(bank, prefixed)
+            return
+        for e, primitives in bank_primitives(self.circuit, bank, self.gmin):
+            values = {k: float(v[e]) for k, v in bank.values.items()}
+            nodes = [self.circuit.nodes[i] for i in bank.pins[e]]
+            if is_compound(bank.device, values, self.gmin):
+                pairs = (f"{k}={number(v)}" for k, v in values.items())
+                self.lines += comment("element", bank.names[e], *nodes, *pairs)
+            self.elements(primitives, bank.names[e], nodes)
+
+    def _resistors(self, bank: Bank, prefixed: bool) -> None:
+        nodes, g = self.circuit.nodes, bank.values["conductance"]
+        letter = LETTERS[bank.device.kind] if prefixed else ""
+        closed = g > 0
+        with np.errstate(divide="ignore", over="ignore"):
+            resistance = 1.0 / g
+        for name, (p, n), value in zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True):
+            if value == np.inf:
+                self.lines += comment("open", name, nodes[p], nodes[n])
+            else:
+                self.lines.append(f"{letter}{name} {nodes[p]} {nodes[n]} {value:.17g}")
+        names = [f"{letter}{bank.names[e]}" for e in np.flatnonzero(closed)]
+        self.names += names
+        self._check_resistances(resistance[closed], names)
+        self.lines += exact_comment(g[closed])
+
+    def nudge(self, primitives: list[Primitive], kind: str) -> None:
+        self.lines += comment("nudge", kind)
+        self.elements(primitives, "nudge", [self.circuit.nodes[i] for i in self.circuit.output_pairs.ravel()])
+
+    # --- elements --------------------------------------------------------------------------------------
+
+    def elements(self, primitives: Iterable[Primitive], owner: str, pins: Iterable[str]) -> None:
+        """Add the primitives of ``owner``; nodes other than its pins and ground are helpers of its own."""
+        own = {"0", *pins}
+        for primitive in primitives:
+            self.names.append(primitive.letter + primitive.name)
+            for node in primitive.nodes:
+                if node not in own:
+                    self._helper(node, owner)
+            self._check_values(primitive, owner)
+            self.lines.append(self.dialect.element(primitive, self._model(primitive)))
+
+    def _helper(self, node: str, owner: str) -> None:
+        low = node.lower()
+        other = self.helpers.setdefault(low, owner)
+        if low in self.known_nodes:
+            self.faults.append(
+                Fault(owner, f"its helper node {node} is also a node of the circuit; rename one")
+            )
+        elif other != owner:
+            self.faults.append(Fault(owner, f"its helper node {node} is also one of {other}; rename one"))
+
+    def _model(self, primitive: Primitive) -> str | None:
+        if primitive.model is None:
+            return None
+        key = (primitive.model, primitive.temperature)
+        return self.models.setdefault(key, f"d{len(self.models) + 1}")
+
+    def _check_values(self, primitive: Primitive, owner: str) -> None:
+        card = dict(primitive.model[1]) if primitive.model else {}
+        smallest = self.dialect.limits.smallest_saturation
+        if card.get("is", np.inf) < smallest:
+            self.faults.append(
+                Fault(
+                    owner,
+                    f"saturation current {card['is']:g} A is below {smallest:g} A, to which "
+                    f"{self.dialect.name} silently raises it",
+                )
+            )
+        numbers = [a for a in (*primitive.args, *card.values()) if not isinstance(a, str)]
+        if not np.isfinite(numbers).all():
+            self.faults.append(
+                Fault(owner, "has a value that overflows when inverted; SPICE cannot write it")
+            )
+
+    def _check_resistances(self, resistance: Array, names: list[str]) -> None:
+        for e in np.flatnonzero(~np.isfinite(resistance)):
+            self.faults.append(
+                Fault(names[e], "its conductance is so small that 1/g overflows; make it zero (an open)")
+            )
+
+    # --- the whole -------------------------------------------------------------------------------------
+
+    def text(self, title: str) -> str:
+        self._check_names()
+        if self.faults:
+            raise NetlistError(f"netlist export ({self.dialect.name})", self.faults)
+        head = [title, f"* Written by analogep {analogep.__version__} for {self.dialect.name}; SI units."]
+        cards = [self.dialect.model_card(name, *key) for key, name in self.models.items()]
+        options = [] if self.gmin is None else [self.dialect.options({"gmin": self.gmin})]
+        end = comment("end") if cards or options else []
+        return "\n".join(
+            [*head, *comment("analogep", VERSION), *self.lines, *end, *cards, *options, ".end", ""]
+        )
+
+    def _check_names(self) -> None:
+        counts = Counter(map(str.lower, self.names))
+        if len(counts) < len(self.names):
+            for name in (n for n, k in counts.items() if k > 1):
+                what = f"{counts[name]} elements would be called that in the netlist; rename one"
+                self.faults.append(Fault(f"SPICE name {name}", what))
+
+
+def _node_faults(circuit: Circuit, dialect: Dialect) -> Iterable[Fault]:
+    limits = dialect.limits
+    for name in circuit.nodes[1:]:
+        low = name.lower()
+        if low in limits.reserved_nodes or not limits.reserved_parts.isdisjoint(low.split(".")):
+            yield Fault(f"node {name}", f"this name means something else to {dialect.name}; rename the node")
