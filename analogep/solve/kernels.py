@@ -50,11 +50,16 @@ def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def
 
 @nb.njit(cache=True, error_model="numpy")
 def _node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
-    """Solve one node: G v + Σ diodes = I within [low, high]; return (v, first Newton step)."""
+    """Solve one node: G v + Σ diodes = I within [low, high].
+
+    Returns v, the step that the first Newton iteration asked for, and the residual [A] before it. Newton
+    stops early: what it leaves is within its quadratic reach in the next sweep.
+    """
     if start == stop:
         new = min(max(current / conductance, low), high)
-        return new, new - v
+        return new, new - v, (v - new) * conductance
     first = 0.0
+    lack = 0.0
     origin = v
     for iteration in range(_INNER):
         f = conductance * v - current
@@ -85,12 +90,37 @@ def _node(v, conductance, current, low, high, start, stop, junctions, fixed):  #
         v += step
         if iteration == 0:
             first = step
-        if abs(step) <= 1e-9 * narrow:
+            lack = f
+        if abs(step) <= 0.03 * narrow:
             break
-    v = min(max(v, low), high)
-    if v != v or low > -math.inf or high < math.inf:
+    if v < low or v > high:
+        v = min(max(v, low), high)
         first = v - origin
-    return v, first
+        lack = first * conductance
+    return v, first, lack
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _columns_inflow(weights, left, width, right):  # type: ignore[no-untyped-def]
+    """Return right_c = Σ_r left_r g_rc; a row whose value is zero costs nothing."""
+    right[:width] = 0.0
+    for r in range(len(left)):
+        v = left[r]
+        if v != 0.0:
+            line = weights[r * width : (r + 1) * width]
+            for j in range(width):
+                right[j] += line[j] * v
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
+    """Return left_r = Σ_c g_rc right_c."""
+    for r in range(len(left)):
+        line = weights[r * width : (r + 1) * width]
+        total = 0.0
+        for j in range(width):
+            total += line[j] * right[j]
+        left[r] = total
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -125,19 +155,25 @@ def block_sweeps(  # type: ignore[no-untyped-def]
 ):
     """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
 
-    Returns the number of sweeps per sample (B,), negative where ``max_sweeps`` was reached. The arrays are
-    those of ``layered._Topology`` and ``layered.LayeredModel``.
+    Returns the number of sweeps per sample (B,), negative where ``max_sweeps`` was reached, and the largest
+    residual (B,) [A] that the last sweep found before it removed it. The arrays are those of
+    ``layered._Topology`` and ``layered.LayeredModel``.
     """
     batch, size = x.shape
     groups = len(group_start) - 1
     result = np.empty(batch, np.int64)
+    residual = np.empty(batch)
     inflow = np.empty(size)
+    left_all = np.empty(max(len(rows), 1))
+    right_all = np.empty(max(len(columns), 1))
     for b in range(batch):
         xb = x[b]
         done = -max_sweeps
+        lack = 0.0
         for sweep in range(1, max_sweeps + 1):
             moved = 0.0
             largest = 1.0
+            lack = 0.0
             for g in range(groups):
                 begin, end = group_start[g], group_start[g + 1]
                 for k in range(begin, end):
@@ -147,27 +183,27 @@ def block_sweeps(  # type: ignore[no-untyped-def]
                     r0, r1 = row_start[c], row_start[c + 1]
                     c0, c1 = column_start[c], column_start[c + 1]
                     width = c1 - c0
-                    base = weight_start[c]
+                    table = weights[weight_start[c] : weight_start[c + 1]]
+                    left = left_all[: r1 - r0]
+                    right = right_all[:width]
                     if group_sides[q] == 1:
-                        for r in range(r0, r1):
-                            v = row_t[r] * xb[rows[r]]
-                            if v != 0.0:
-                                line = base + (r - r0) * width
-                                for j in range(width):
-                                    inflow[columns[c0 + j]] += column_w[c0 + j] * weights[line + j] * v
+                        for r in range(r1 - r0):
+                            left[r] = row_t[r0 + r] * xb[rows[r0 + r]]
+                        _columns_inflow(table, left, width, right)
+                        for j in range(width):
+                            inflow[columns[c0 + j]] += column_w[c0 + j] * right[j]
                     else:
-                        for r in range(r0, r1):
-                            line = base + (r - r0) * width
-                            total = 0.0
-                            for j in range(width):
-                                total += weights[line + j] * column_t[c0 + j] * xb[columns[c0 + j]]
-                            inflow[rows[r]] += row_w[r] * total
+                        for j in range(width):
+                            right[j] = column_t[c0 + j] * xb[columns[c0 + j]]
+                        _rows_inflow(table, right, width, left)
+                        for r in range(r1 - r0):
+                            inflow[rows[r0 + r]] += row_w[r0 + r] * left[r]
                 for k in range(begin, end):
                     n = order[k]
                     into = inflow[n]
                     if partner[n] >= 0:
                         into += coupling[n] * xb[partner[n]]
-                    v, step = _node(
+                    v, step, f = _node(
                         xb[n],
                         diagonal[n],
                         into,
@@ -179,6 +215,7 @@ def block_sweeps(  # type: ignore[no-untyped-def]
                         fixed[b],
                     )
                     xb[n] = v
+                    lack = max(lack, abs(f))
                     if not abs(step) <= moved:  # also catches NaN
                         moved = abs(step)
                     if abs(v) > largest:
@@ -189,4 +226,5 @@ def block_sweeps(  # type: ignore[no-untyped-def]
             if not moved < 1e300:
                 break
         result[b] = done
-    return result
+        residual[b] = lack
+    return result, residual

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE
 from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor
-from analogep.solve.newton import NewtonOptions, NewtonResult, robust_newton
+from analogep.solve.newton import NewtonOptions, robust_newton
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.plan import Plan, plan_for
 from analogep.solve.solution import Solution
@@ -320,42 +320,42 @@ def _clamps(circuit: Circuit, model: Model) -> _Clamps:
 
 def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
     """Return the lower and upper bounds (B, n) [V] that ideal diodes set."""
-    low, high = np.full((len(known), size), -np.inf), np.full((len(known), size), np.inf)
     k, t = lm.clamps, lm.model.t
-    for i in range(len(k.unknown)):
-        # Kirchhoff: sign · (t x + c − v_other) ≤ threshold
-        edge = (known[:, k.other[i]] - lm.model.c[k.node[i]] + k.sign[i] * k.threshold[i]) / t[k.node[i]]
-        side = high if k.sign[i] * t[k.node[i]] > 0 else low
-        better = np.minimum if side is high else np.maximum
-        side[:, k.unknown[i]] = better(side[:, k.unknown[i]], edge)
+    batch = len(known) if len(k.unknown) else 1
+    low, high = np.full((batch, size), -np.inf), np.full((batch, size), np.inf)
+    if not len(k.unknown):
+        shape = (len(known), size)
+        return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
+    # sign · (t x + c − v_other) ≤ threshold
+    edge = (known[:, k.other] - lm.model.c[k.node] + k.sign * k.threshold) / t[k.node]
+    upper = k.sign * t[k.node] > 0
+    np.minimum.at(high, (slice(None), k.unknown[upper]), edge[:, upper])
+    np.maximum.at(low, (slice(None), k.unknown[~upper]), edge[:, ~upper])
     return low, high
 
 
 def _nudge_terms(
-    circuit: Circuit, model: Model, nudge: Nudge | None, batch: int
-) -> tuple[Array, Array, Index, Array]:
+    model: Model, nudge: Nudge | None, batch: int
+) -> tuple[Array, Array | float, Index, Array]:
     """Return the nudge as (conductance (n,), current into nodes (B, n), partner (n,), coupling (n,))."""
     size = len(model.plan.nodes)
     conductance, current = np.zeros(size), np.zeros((batch, size))
     partner, coupling = np.full(size, -1, np.int64), np.zeros(size)
     if nudge is None:
-        return conductance, current, partner, coupling
-    pairs = circuit.output_pairs
-    outputs = np.zeros((batch, len(pairs)))
-    i, slope = nudge.evaluate(outputs)
-    i = np.broadcast_to(i, outputs.shape)
-    for k, (plus, minus) in enumerate(pairs):
-        for node, other, sign in ((plus, minus, 1.0), (minus, plus, -1.0)):
-            u = model.plan.unknown[node]
-            if u < 0:
-                continue
-            current[:, u] -= sign * model.w[node] * i[:, k]
-            # i = slope (v₊ − v₋ − y): the fixed parts of both voltages join the current
-            conductance[u] += model.w[node] * slope[0, k] * model.t[node]
-            current[:, u] -= model.w[node] * slope[:, k] * (model.c[node] - model.c[other])
-            if model.plan.unknown[other] >= 0:
-                partner[u] = model.plan.unknown[other]
-                coupling[u] = model.w[node] * slope[0, k] * model.t[other]
+        return conductance, 0.0, partner, coupling
+    pairs = model.circuit.output_pairs
+    i, slope = nudge.evaluate(np.zeros((batch, len(pairs))))
+    for pin, sign in ((0, 1.0), (1, -1.0)):
+        free = np.flatnonzero(model.plan.unknown[pairs[:, pin]] >= 0)
+        node, other = pairs[free, pin], pairs[free, 1 - pin]
+        u, w = model.plan.unknown[node], model.w[node]
+        # i = slope (v₊ − v₋) + i(0): the fixed parts of both voltages join the current
+        into = -w * (sign * i[:, free] + slope[:, free] * (model.c[node] - model.c[other]))
+        np.add.at(current, (slice(None), u), into)
+        np.add.at(conductance, u, w * slope[0, free] * model.t[node])
+        both = model.plan.unknown[other] >= 0
+        partner[u[both]] = model.plan.unknown[other[both]]
+        coupling[u[both]] = (w * slope[0, free] * model.t[other])[both]
     return conductance, current, partner, coupling
 
 
@@ -376,8 +376,8 @@ def solve_layered(
     model, plan = system.model, system.model.plan
     lm = layered_model(circuit, layered, model)
     size, batch = len(plan.nodes), len(inputs)
-    conductance, current, partner, coupling = _nudge_terms(circuit, model, nudge, batch)
-    current -= system.offset[:, :size]
+    conductance, current, partner, coupling = _nudge_terms(model, nudge, batch)
+    current = current - system.offset[:, :size]
     low, high = _bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
     np.clip(x, low, high, out=x)
@@ -385,7 +385,7 @@ def solve_layered(
     # polarity · (t x + c − v_fixed): fold the node's own constant into the fixed side
     t = lm.topology
     fixed -= model.c[lm.junction_own]
-    sweeps = block_sweeps(
+    sweeps, residual = block_sweeps(
         x,
         current,
         lm.diagonal + conductance,
@@ -414,24 +414,16 @@ def solve_layered(
     full = np.zeros((batch, plan.size))
     full[:, :size] = x
     _recover_branches(lm, system, full)
-    stalled = sweeps < 0
-    result = _final(system, full, sweeps)
+    stalled = np.flatnonzero(sweeps < 0)
     engine = "layered"
-    if stalled.any():
-        part = np.flatnonzero(stalled)
-        again, tried = robust_newton(system.select(part), full[part], options)
+    if len(stalled):
+        again, tried = robust_newton(system.select(stalled), full[stalled], options)
         if not again.converged.all():
-            raise failure_message(circuit, system, again, ("block steps", *tried))
-        full[part] = again.x
-        result = _final(system, full, np.abs(sweeps))
+            raise failure_message(circuit, system.select(stalled), again, ("block steps", *tried))
+        full[stalled] = again.x
+        residual[stalled] = np.abs(again.residual[:, :size]).max(axis=1)
         engine = "layered+newton"
-    return finish(system, full, result.residual, result.iterations, engine, started)
-
-
-def _final(system: System, x: Array, sweeps: Index) -> NewtonResult:
-    """Evaluate Kirchhoff's law independently of the kernels."""
-    residual = system.evaluate(x).residual
-    return NewtonResult(x, sweeps >= 0, residual, np.abs(sweeps))
+    return finish(system, full, residual[:, None], np.abs(sweeps), engine, started)
 
 
 def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:
@@ -441,11 +433,11 @@ def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:
         return
     v = system.voltages(x)
     lacking = system.evaluate(x).residual  # branch currents are still zero
-    at_edge = np.abs(k.sign * (v[:, k.node] - v[:, k.other]) - k.threshold) <= 1e-9
+    slack = np.abs(k.sign * (v[:, k.node] - v[:, k.other]) - k.threshold)
     for i in range(len(k.unknown)):
         bank = model.circuit.banks[k.bank[i]]
         column = model.plan.branch_start[int(k.bank[i])] + k.element[i] * bank.device.branches
         need = -k.sign[i] * lacking[:, k.unknown[i]] / model.w[k.node[i]]
-        j = np.where(at_edge[:, i], np.maximum(need, 0.0), 0.0)
+        j = np.where(slack[:, i] <= 1e-9, np.maximum(need, 0.0), 0.0)
         x[:, column] = j
         lacking[:, k.unknown[i]] += k.sign[i] * model.w[k.node[i]] * j
