@@ -17,7 +17,17 @@ _WHERE = {
     "to_pyspice": "analogep.spice.pyspice",
 }
 
-__all__ = [*_WHERE]
+__all__ = [
+    "Netlist",
+    "ParityReport",
+    "compare",
+    "find_ngspice",
+    "from_netlist",
+    "operating_point",
+    "read_netlist",
+    "to_netlist",
+    "to_pyspice",
+]
 
 if TYPE_CHECKING:
     from analogep.spice.engine import operating_point

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit
-from analogep.devices import BidirectionalAmplifier, CCCS, CCVS, Device, IdealDiode
+from analogep.constants import CELSIUS_ZERO
+from analogep.devices import CCCS, CCVS, BidirectionalAmplifier, Device, IdealDiode
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
+from analogep.spice.dialects.base import celsius
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 LETTERS: dict[str, str] = {
     "resistor": "R",
@@ -58,11 +61,17 @@ def element_primitives(
 
 def is_compound(device: type[Device], values: Mapping[str, float], gmin: float | None) -> bool:
     """Whether an element needs a structured comment to be read back as one device."""
-    return device in COMPOUND or device.kind not in LETTERS or values.get("gmin", gmin) != gmin
+    kelvin = values.get("temperature")
+    return (
+        device in COMPOUND
+        or device.kind not in LETTERS
+        or values.get("gmin", gmin) != gmin
+        or (kelvin is not None and celsius(kelvin) + CELSIUS_ZERO != kelvin)
+    )
 
 
 def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
-    """Take gmin out of a diode's card; what exceeds the simulator's gmin becomes a resistor at the junction."""
+    """Take gmin out of a diode's card; what exceeds the simulator's becomes a resistor."""
     if primitive.model is None:
         return [primitive]
     kind, parameters = primitive.model
@@ -167,17 +176,19 @@ def nudge_terms(circuit: Circuit, nudge: Nudge, batch: int | None = None) -> Nud
     return NudgeTerms(kind, beta, values)
 
 
-def nudge_primitives(circuit: Circuit, terms: NudgeTerms, sample: int = 0) -> list[Primitive]:
-    """Return the elements of one sample's nudge.
+def nudge_primitives(
+    nodes: tuple[str, ...], output_pairs: Index, terms: NudgeTerms, sample: int = 0
+) -> list[Primitive]:
+    """Return the elements of one sample's nudge, output after output.
 
-    A conductance β between an output and its target, i = β (o − y), is a G source controlled by o − y, with y
+    A conductance β between an output and its target, i = β (o - y), is a G source controlled by o - y, with y
     a source on top of the output's negative node; it draws no current there, so a pair stays balanced.
     """
     out = []
     for k, (value, (plus, minus)) in enumerate(
-        zip(terms.values[sample].tolist(), circuit.output_pairs.tolist(), strict=True)
+        zip(terms.values[sample].tolist(), output_pairs.tolist(), strict=True)
     ):
-        p, n = circuit.nodes[plus], circuit.nodes[minus]
+        p, n = nodes[plus], nodes[minus]
         if terms.kind == "current":
             out.append(Primitive("I", f"nudge{k}", (p, n), (value,)))
         else:

@@ -1,4 +1,4 @@
-"""Circuits as netlist text that a simulator runs and :mod:`analogep.spice.reader` turns back into an equal circuit."""
+"""Circuits as netlists: text that a simulator runs, and that the reader turns back into an equal circuit."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def to_netlist(
     for bank in circuit.banks:
         deck.bank(bank)
     if terms is not None:
-        deck.nudge(nudge_primitives(circuit, terms, sample), terms.kind)
+        deck.nudge(nudge_primitives(circuit.nodes, circuit.output_pairs, terms, sample), terms.kind)
     return deck.text(title)
 
 

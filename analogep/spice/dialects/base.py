@@ -6,10 +6,12 @@ dialect turns each into text. Scripting (``.control``) is not part of a dialect:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from analogep.constants import CELSIUS_ZERO
 from analogep.devices.base import Primitive
 
 Card = tuple[str, tuple[tuple[str, float], ...]]
@@ -19,6 +21,18 @@ Card = tuple[str, tuple[tuple[str, float], ...]]
 def number(value: float) -> str:
     """Return a literal that reads back to the same double; never a suffix, since ``M`` means milli."""
     return f"{value:.17g}"
+
+
+def celsius(kelvin: float) -> float:
+    """Return the Celsius value from which adding 273.15 gives ``kelvin`` back, where one exists.
+
+    Simulators do that sum in doubles, so an exact inverse keeps the thermal voltage equal to the last bit.
+    """
+    value = kelvin - CELSIUS_ZERO
+    for candidate in (value, math.nextafter(value, math.inf), math.nextafter(value, -math.inf)):
+        if candidate + CELSIUS_ZERO == kelvin:
+            return candidate
+    return value
 
 
 @dataclass(frozen=True)

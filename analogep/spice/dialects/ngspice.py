@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from analogep.constants import CELSIUS_ZERO
 from analogep.devices.base import Primitive
-from analogep.spice.dialects.base import Card, Limits, number
-
-
-def celsius(kelvin: float) -> float:
-    """Return the Celsius value from which adding 273.15 gives ``kelvin`` back, where one exists.
-
-    ngspice does that sum in doubles, so an exact inverse keeps the thermal voltage equal to the last bit.
-    """
-    value = kelvin - CELSIUS_ZERO
-    for candidate in (value, math.nextafter(value, math.inf), math.nextafter(value, -math.inf)):
-        if candidate + CELSIUS_ZERO == kelvin:
-            return candidate
-    return value
+from analogep.spice.dialects.base import Card, Limits, celsius, number
 
 
 @dataclass(frozen=True)

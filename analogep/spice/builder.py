@@ -1,0 +1,141 @@
+"""Nodes, banks, crossbars and ports that a reader collects until they make a circuit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.devices import Device
+from analogep.errors import CircuitError, Fault, NetlistError
+from analogep.spice.lexer import Source
+
+_LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_.]")
+_GROUND = frozenset({"0", "gnd"})
+
+
+def legal_name(name: str) -> str:
+    """Return ``name`` with every character that a circuit does not allow replaced by ``_``."""
+    return _ILLEGAL.sub("_", name)
+
+
+class Nodes:
+    """Node names of a netlist, which ignores case, as node names of a circuit.
+
+    A name keeps the spelling of its first use. Names that start with a digit get the prefix ``n``, and
+    illegal characters become ``_``; ``renamed`` says which.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._index: dict[str, int] = dict.fromkeys(_GROUND, 0)
+        self._origin: dict[str, str] = {}
+        self.names: list[str] = ["0"]
+        self.renamed: dict[str, str] = {}
+
+    def __call__(self, name: str, line: int | None) -> int:
+        """Return the index of a node, adding it if it is new."""
+        low = name.lower()
+        if low in self._index:
+            return self._index[low]
+        legal = name
+        if not _LEGAL.fullmatch(name):
+            legal = legal_name(name)
+            legal = legal if _LEGAL.fullmatch(legal) else f"n{legal}"
+            self.renamed[name] = legal
+        other = self._origin.setdefault(legal.lower(), name)
+        if other != name:
+            self._source.fault(line, f"nodes {other} and {name} would both be called {legal}; rename one")
+        self._index[low] = len(self.names)
+        self.names.append(legal)
+        return self._index[low]
+
+    def known(self, name: str) -> int | None:
+        """Return the index of a node if it exists."""
+        return self._index.get(name.lower())
+
+    def fresh(self, wanted: str) -> int:
+        """Add a node whose name is ``wanted`` or, if that is taken, has a number behind it."""
+        name, k = legal_name(wanted), 1
+        while name.lower() in self._index or name.lower() in self._origin:
+            k += 1
+            name = f"{legal_name(wanted)}_{k}"
+        return self(name, None)
+
+
+@dataclass
+class Block:
+    """A bank in the making: one entry per element."""
+
+    device: type[Device]
+    trainable: frozenset[str] = frozenset()
+    names: list[str] = field(default_factory=list)
+    pins: list[tuple[int, ...]] = field(default_factory=list)
+    values: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, name: str, pins: tuple[int, ...], values: dict[str, float]) -> None:
+        """Add one element; ``values`` in SI units."""
+        self.names.append(name)
+        self.pins.append(pins)
+        self.values.append(values)
+
+    def bank(self, name: str) -> Bank:
+        """Return the finished bank."""
+        values = {k: np.array([v[k] for v in self.values], float) for k in self.device.parameters()}
+        pins = np.array(self.pins, np.int64).reshape(-1, len(self.device.pins))
+        return Bank(name, self.device, pins, values, tuple(self.names), self.trainable)
+
+
+class Builder:
+    """Everything that a netlist has told so far."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.nodes = Nodes(source)
+        self.blocks: dict[str, Block] = {}
+        self.crossbars: list[Crossbar] = []
+        self.inputs: list[int] = []
+        self.outputs: list[tuple[int, int]] = []
+        self.lines: dict[str, int] = {}
+
+    def loose(self, device: type[Device], name: str, pins: tuple[int, ...], values: dict[str, float]) -> None:
+        """Add an element that belongs to no section: its bank holds all of its kind, not trainable."""
+        bank = f"{device.kind}_fixed"
+        block = self.blocks.get(bank)
+        k = 1
+        while block is not None and (block.device is not device or block.trainable):
+            k += 1
+            bank = f"{device.kind}_fixed{k}"
+            block = self.blocks.get(bank)
+        self.blocks.setdefault(bank, Block(device)).add(name, pins, values)
+
+    def circuit(self) -> Circuit:
+        """Return the circuit.
+
+        Raises
+        ------
+        NetlistError
+            With all faults of the text, or else of the circuit that it describes.
+        """
+        source = self.source
+        subject = f"netlist {source.name}"
+        if source.faults:
+            raise NetlistError(subject, source.faults)
+        try:
+            return Circuit(
+                tuple(self.nodes.names),
+                tuple(block.bank(name) for name, block in self.blocks.items()),
+                tuple(self.crossbars),
+                np.array(self.inputs, np.int64),
+                np.array(self.outputs, np.int64).reshape(-1, 2),
+            )
+        except CircuitError as error:
+            raise NetlistError(subject, [self._located(fault) for fault in error.faults]) from None
+
+    def _located(self, fault: Fault) -> Fault:
+        line = self.lines.get(fault.where.lower())
+        where = self.source.name if line is None else f"{self.source.name}:{line}"
+        return Fault(where, f"{fault.where}: {fault.what}")

@@ -1,0 +1,180 @@
+"""Operating points by a SPICE engine, checked against Kirchhoff's laws before they are believed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analogep.circuit import Circuit
+from analogep.errors import EngineError, InputError
+from analogep.solve import Nudge, Solution
+from analogep.spice.deck import NudgeTerms, input_primitives, nudge_primitives, nudge_terms
+from analogep.spice.kirchhoff import check
+from analogep.spice.ngspice import (
+    RELAXED,
+    TIGHT,
+    Outcome,
+    Settings,
+    Tolerances,
+    find_ngspice,
+    ngspice_version,
+    run_ngspice,
+)
+from analogep.spice.writer import to_netlist
+
+Array = NDArray[np.float64]
+Engine = Literal["ngspice", "pyspice"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+_Runner = Callable[[list[Settings], Tolerances], Outcome]
+
+
+def operating_point(
+    circuit: Circuit,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    nudge: Nudge | None = None,
+    *,
+    engine: Engine = "ngspice",
+    timeout: float = 600.0,
+) -> Solution:
+    """Solve a circuit with a SPICE engine, for a whole batch in one process.
+
+    Parameters
+    ----------
+    circuit
+        The circuit.
+    inputs
+        Voltages (B, I) or (I,) [V] of the input nodes, or a mapping from their names.
+    nudge
+        A conductance or current nudge of the outputs.
+    engine
+        ``"ngspice"`` runs the program; ``"pyspice"`` loads its shared library through PySpice, in a process
+        of its own.
+    timeout
+        Longest time for the batch [s].
+
+    Returns
+    -------
+    Solution
+        Voltages (B, N) [V] from SPICE; ``residual`` is Kirchhoff's law at them by our own device laws.
+        Iterations are not known and are 0.
+
+    Raises
+    ------
+    EngineError
+        If the engine is missing, crashes, takes too long, finds no operating point, or gives one that misses
+        Kirchhoff's laws.
+    NetlistError
+        If the circuit cannot be written as a netlist.
+    InputError
+        If inputs or nudge do not fit.
+    """
+    started = time.perf_counter()
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}; use one of {', '.join(ENGINES)}")
+    if not timeout > 0:
+        raise InputError(f"timeout = {timeout} s must be positive")
+    array = circuit.input_array(inputs)
+    terms = None if nudge is None else nudge_terms(circuit, nudge, len(array))
+    runner = _pyspice if engine == "pyspice" else _ngspice
+    name, run = runner(circuit, array, nudge, timeout)
+    points = _solve(run, _samples(circuit, array, terms))
+    voltages = _voltages(circuit, points)
+    found = check(circuit, array, nudge, voltages)
+    if found.excess.max(initial=0.0) > 1.0:
+        s = int(np.argmax(found.excess))
+        raise EngineError(
+            f"{name} gave voltages that miss {found.worst[s]} in sample {s} by {found.excess[s]:.3g} times what "
+            f"is allowed (largest residual {found.residual[s]:.3g} A); do not trust it on this circuit"
+        )
+    return Solution(
+        circuit,
+        voltages,
+        np.ones(len(array), dtype=bool),
+        found.residual,
+        np.zeros(len(array), dtype=np.int64),
+        name,
+        time.perf_counter() - started,
+        found.branches,
+    )
+
+
+def engine_name(engine: Engine) -> str:
+    """Return an engine with its version, as in ``Solution.engine``; raises :class:`EngineError`."""
+    if engine == "pyspice":
+        from analogep.spice.pyspice import pyspice_version
+
+        return f"PySpice {pyspice_version()}"
+    return f"ngspice {ngspice_version(find_ngspice())}"
+
+
+def _ngspice(circuit: Circuit, inputs: Array, nudge: Nudge | None, timeout: float) -> tuple[str, _Runner]:
+    text = to_netlist(circuit, inputs, nudge=nudge)
+    return engine_name("ngspice"), lambda samples, tol: run_ngspice(text, samples, tol, timeout)
+
+
+def _pyspice(circuit: Circuit, inputs: Array, nudge: Nudge | None, timeout: float) -> tuple[str, _Runner]:
+    from analogep.spice.pyspice import run_pyspice, to_pyspice
+
+    text = str(to_pyspice(circuit, inputs, nudge=nudge))
+    return engine_name("pyspice"), lambda samples, tol: run_pyspice(text, samples, tol, timeout)
+
+
+def _samples(circuit: Circuit, inputs: Array, terms: NudgeTerms | None) -> list[Settings]:
+    """Return the source values of each sample, by SPICE name."""
+    samples: list[Settings] = []
+    for s, row in enumerate(inputs):
+        primitives = input_primitives(circuit, row)
+        if terms is not None:
+            primitives += nudge_primitives(circuit.nodes, circuit.output_pairs, terms, s)
+        values = {p.letter + p.name: p.args[0] for p in primitives if p.letter in "VI"}
+        samples.append({name: value for name, value in values.items() if not isinstance(value, str)})
+    return samples
+
+
+def _changes(samples: Sequence[Settings]) -> list[Settings]:
+    """Leave out of each sample what the one before has set already; ``alter`` is slow."""
+    before: Settings = {}
+    changes: list[Settings] = []
+    for settings in samples:
+        changes.append({k: v for k, v in settings.items() if before.get(k) != v})
+        before = settings
+    return changes
+
+
+def _solve(run: _Runner, samples: list[Settings]) -> list[dict[str, float]]:
+    """Run all samples; those that fail get a second run with relaxed tolerances."""
+    outcome = run(_changes(samples), TIGHT)
+    points = outcome.points
+    failed = [k for k, point in enumerate(points) if point is None]
+    if failed:
+        again = run(_changes([samples[k] for k in failed]), RELAXED)
+        for k, point in zip(failed, again.points, strict=True):
+            points[k] = point
+        failed = [k for k in failed if points[k] is None]
+        outcome = again
+    if failed:
+        raise EngineError(
+            f"SPICE found no operating point for {len(failed)} of {len(samples)} samples (first: sample "
+            f"{failed[0]}): {outcome.trouble()}"
+        )
+    return [point for point in points if point is not None]
+
+
+def _voltages(circuit: Circuit, points: list[dict[str, float]]) -> Array:
+    names = [name.lower() for name in circuit.nodes[1:]]
+    voltages = np.zeros((len(points), len(circuit.nodes)))
+    for s, point in enumerate(points):
+        missing = [name for name in names if name not in point]
+        if missing:
+            raise EngineError(f"SPICE gave no voltage for node {missing[0]} in sample {s}")
+        voltages[s, 1:] = [point[name] for name in names]
+    bad = np.argwhere(~np.isfinite(voltages))
+    if len(bad):
+        s, node = bad[0]
+        raise EngineError(f"SPICE gave {voltages[s, node]} V at node {circuit.nodes[node]} in sample {s}")
+    return voltages

@@ -1,0 +1,139 @@
+"""Element lines that stand in no section: any netlist's own R, C, V, I, D, E, G, F and H."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analogep.devices import CCCS, CCVS, REGISTRY, VoltageSource
+from analogep.spice.builder import Builder, legal_name
+from analogep.spice.cards import Cards, diode_values
+from analogep.spice.deck import LETTERS
+from analogep.spice.statements import Statement
+
+_KINDS = {letter: REGISTRY[kind] for kind, letter in LETTERS.items()}
+_CONTROLLED = {"F": (CCCS, "gain"), "H": (CCVS, "transresistance")}
+
+
+class ForeignReader:
+    """Turns loose statements into banks, and sources that the caller names into inputs."""
+
+    def __init__(self, builder: Builder, cards: Cards, inputs: Sequence[str]) -> None:
+        self.builder = builder
+        self.cards = cards
+        self.wanted = list(inputs)
+        self._clamps: dict[str, tuple[int, float]] = {}  # lower-case wanted name -> node, voltage
+
+    def read(self, statements: list[Statement]) -> None:
+        """Add all statements; every fault goes to the source with its line."""
+        sources = {s.key: s for s in statements if s.letter == "V"}
+        users: dict[str, list[Statement]] = {}
+        for s in statements:
+            if s.letter in _CONTROLLED:
+                users.setdefault(s.reference, []).append(s)
+        clamped = self._clamped(sources)
+        for s in statements:
+            try:
+                if s.letter == "V":
+                    self._source(s, users.get(s.key, []), clamped.get(s.key))
+                elif s.letter in _KINDS:
+                    self._element(s)
+                elif s.letter == "B":
+                    raise ValueError(f"{s.name}: behavioural sources need a '*@ element' comment to be read")
+                elif s.reference not in sources:
+                    raise ValueError(
+                        f"{s.name}: controlling source {s.reference} is not a V source outside sections"
+                    )
+            except ValueError as error:
+                self.builder.source.fault(s.line, str(error))
+
+    def _add(self, s: Statement, device: type, pins: tuple[int, ...], values: dict[str, float]) -> None:
+        name = legal_name(s.name)
+        self.builder.lines[name.lower()] = s.line
+        self.builder.loose(device, name, pins, values)
+
+    def _pins(self, s: Statement) -> tuple[int, ...]:
+        return tuple(self.builder.nodes(n, s.line) for n in s.nodes)
+
+    def _element(self, s: Statement) -> None:
+        pins = self._pins(s)
+        device = _KINDS[s.letter]
+        if s.letter == "D":
+            values = diode_values(s, self.cards)
+        elif s.letter == "R":
+            if not s.value > 0:
+                raise ValueError(
+                    f"{s.name}: resistance {s.value:g} Ω must be positive; a short joins its nodes"
+                )
+            values = {"conductance": 1.0 / s.value}
+        else:
+            (key,) = device.parameters()
+            values = {key: s.value}
+        self._add(s, device, pins, values)
+
+    # --- sources, their sensing, and inputs ------------------------------------------------------------
+
+    def _source(self, s: Statement, users: list[Statement], wanted: str | None) -> None:
+        """Add a V source, with the ports of the elements it controls in series behind it.
+
+        The source's current flows from p to n through it, and on through the ports, so that each port
+        senses what SPICE would. A source of 0 V that is no input is nothing but its ports.
+        """
+        p, n = self._pins(s)
+        end = n
+        if wanted is not None:
+            if 0 not in (p, n) or p == n:
+                raise ValueError(f"{s.name}: an input must be a source between one node and ground")
+            sign, node = (1.0, p) if n == 0 else (-1.0, n)
+            if users:  # the ports stand between the node and a new node that is clamped in its place
+                node = self.builder.nodes.fresh(f"{self.builder.nodes.names[node]}_clamped")
+                p, end = (p, node) if n == 0 else (node, n)
+            self._clamps[wanted] = (node, sign * s.value)
+        elif s.value != 0.0 or not users:
+            if users:
+                end = self.builder.nodes.fresh(f"{s.name}_sensed")
+            self._add(s, VoltageSource, (p, end), {"voltage": s.value})
+            p, end = end, n
+        for k, user in enumerate(users):
+            last = k == len(users) - 1
+            after = end if last else self.builder.nodes.fresh(f"{s.name}_sensed")
+            device, key = _CONTROLLED[user.letter]
+            try:
+                self._add(user, device, (*self._pins(user), p, after), {key: user.value})
+            except ValueError as error:
+                self.builder.source.fault(user.line, str(error))
+            p = after
+
+    def _clamped(self, sources: dict[str, Statement]) -> dict[str, str]:
+        """Return which sources the wanted inputs name, or find at the nodes they name, by source."""
+        chosen: dict[str, str] = {}
+        for name in map(str.lower, self.wanted):
+            key = (
+                name if name in sources else next((s.key for s in sources.values() if _holds(s, name)), None)
+            )
+            if key is not None:
+                chosen[key] = name
+        return chosen
+
+    def finish(self) -> list[float] | None:
+        """Set the inputs, in the order wanted; a node without a source is clamped too.
+
+        Returns
+        -------
+        list of float or None
+            Voltages [V] of the inputs' sources, ``None`` if some input had none.
+        """
+        voltages: list[float] = []
+        for name in self.wanted:
+            node, voltage = self._clamps.get(name.lower(), (self.builder.nodes.known(name), None))
+            if node is None:
+                self.builder.source.fault(None, f"input {name}: there is no such V source or node")
+                continue
+            self.builder.inputs.append(node)
+            if voltage is not None:
+                voltages.append(voltage)
+        return voltages if len(voltages) == len(self.wanted) else None
+
+
+def _holds(source: Statement, node: str) -> bool:
+    """Whether a source stands between ``node`` and ground."""
+    return {n.lower() for n in source.nodes} in ({node, "0"}, {node, "gnd"})

@@ -1,0 +1,148 @@
+"""Netlist text as logical lines and tokens: title, comments, continuations, numbers with suffixes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analogep.errors import Fault
+from analogep.spice.metadata import CONTINUED, MARK
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[ed][+-]?\d+)?)([a-zµ]*)(?:[ohmsΩω]*)", re.IGNORECASE)
+_SUFFIXES = {
+    "t": 1e12,
+    "g": 1e9,
+    "meg": 1e6,
+    "k": 1e3,
+    "mil": 25.4e-6,
+    "m": 1e-3,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "n": 1e-9,
+    "p": 1e-12,
+    "f": 1e-15,
+}
+_TRAILING = re.compile(r";|//|(?<=\s)\$(?=\s|$)")
+_TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|=|[^\s,()={}']+|[{}']")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One logical line: where it starts, its text, and whether it is a structured comment."""
+
+    number: int
+    text: str
+    structured: bool = False
+
+
+class Source:
+    """A netlist's name and the faults found in it so far, each with its line."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.faults: list[Fault] = []
+
+    def fault(self, line: int | None, what: str) -> None:
+        """Note a fault at a line (counted from 1), or of the netlist as a whole."""
+        self.faults.append(Fault(self.name if line is None else f"{self.name}:{line}", what))
+
+
+def logical_lines(text: str, source: Source) -> tuple[str, list[Line]]:
+    """Return the title and the logical lines up to ``.end``.
+
+    Comments and ``.control`` blocks are dropped; lines that begin with ``+`` are joined to the one before.
+    """
+    physical = text.split("\n")
+    title = physical[0].strip().removeprefix("*").strip()
+    lines: list[Line] = []
+    ended = False
+    for number, raw in _outside_control(physical, source):
+        if ended:
+            if raw and not raw.startswith("*"):
+                source.fault(number, f"text after .end: {_shown(raw)}; a netlist holds one circuit")
+                break
+        elif raw.startswith(MARK):
+            _add_structured(lines, number, raw, source)
+        elif raw.startswith("*"):
+            continue
+        elif stripped := _TRAILING.split(raw, maxsplit=1)[0].strip():
+            ended = _add(lines, number, stripped, source)
+    return title, lines
+
+
+def _outside_control(physical: list[str], source: Source) -> Iterator[tuple[int, str]]:
+    opened = 0
+    for number, raw in enumerate(physical[1:], start=2):
+        line = raw.strip()
+        word = line[:9].lower().split(maxsplit=1)[:1]
+        if opened:
+            opened = 0 if word == [".endc"] else opened
+        elif word == [".control"]:
+            opened = number
+        else:
+            yield number, line
+    if opened:
+        source.fault(opened, ".control without .endc")
+
+
+def _add_structured(lines: list[Line], number: int, raw: str, source: Source) -> None:
+    if not raw.startswith(CONTINUED):
+        lines.append(Line(number, raw[len(MARK) :].strip(), structured=True))
+    elif lines and lines[-1].structured:
+        last = lines[-1]
+        lines[-1] = Line(last.number, f"{last.text} {raw[len(CONTINUED) :].strip()}", structured=True)
+    else:
+        source.fault(number, f"{CONTINUED} continues no structured comment")
+
+
+def _add(lines: list[Line], number: int, text: str, source: Source) -> bool:
+    """Add a line or a continuation; return whether it is ``.end``."""
+    if text.lower() == ".end":
+        return True
+    if not text.startswith("+"):
+        lines.append(Line(number, text))
+        return False
+    last = next((k for k in range(len(lines) - 1, -1, -1) if not lines[k].structured), None)
+    if last is None:
+        source.fault(number, f"{_shown(text)} continues no line")
+    else:
+        lines[last] = Line(lines[last].number, f"{lines[last].text} {text[1:].strip()}")
+    return False
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def tokens(text: str) -> list[str]:
+    """Split a line at blanks, commas and parentheses; ``=``, ``{...}`` and ``'...'`` stay whole."""
+    return _TOKEN.findall(text)
+
+
+def parse_number(token: str) -> float:
+    """Return the value of a SPICE number, such as ``4.7k``, ``10Meg`` or ``1e-3``.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number, or its suffix means different things to different simulators.
+    """
+    match = _NUMBER.fullmatch(token)
+    if match is None:
+        raise ValueError(f"{_shown(token)} is not a number")
+    digits, letters = match.groups()
+    value = float(digits.lower().replace("d", "e"))
+    value *= _factor(letters.lower(), token)
+    if value - value != 0.0:
+        raise ValueError(f"{_shown(token)} is not finite")
+    return value
+
+
+def _factor(letters: str, token: str) -> float:
+    if letters.startswith("a"):
+        raise ValueError(f"{_shown(token)}: 'a' is 1e-18 to newer simulators and nothing to older; use e-18")
+    for suffix, factor in _SUFFIXES.items():
+        if letters.startswith(suffix):
+            return factor
+    return 1.0

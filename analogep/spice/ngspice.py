@@ -1,0 +1,178 @@
+"""ngspice as a program: one process per batch, one binary file per sample, nothing believed unread."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from analogep.errors import EngineError
+from analogep.spice.dialects import number
+from analogep.spice.rawfile import read_operating_point
+
+ENVIRONMENT = "ANALOGEP_NGSPICE"
+"""Environment variable that names the ngspice program."""
+
+REMEDY = f"install it (apt-get install ngspice) or set {ENVIRONMENT} to the program"
+
+Settings = Mapping[str, float]
+"""Values to alter before a sample, by source name."""
+
+_TROUBLE = re.compile(r"^\s*(?:fatal\s+)?error\b.*|.*(?:unknown parameter|singular matrix|aborted).*", re.I)
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """ngspice's convergence tolerances: relative, voltage [V], current [A], and iterations."""
+
+    reltol: float
+    vntol: float
+    abstol: float
+    itl1: int = 1000
+
+    def values(self) -> dict[str, float]:
+        """Return them as ngspice options."""
+        return {"reltol": self.reltol, "vntol": self.vntol, "abstol": self.abstol, "itl1": self.itl1}
+
+
+TIGHT = Tolerances(1e-9, 1e-12, 1e-18)
+"""First choice: the error left by Newton's last step is then at rounding level."""
+
+RELAXED = Tolerances(1e-6, 1e-9, 1e-15)
+"""For samples in which rounding alone exceeds the tight tolerances (large and tiny resistances together)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one process gave.
+
+    Attributes
+    ----------
+    points
+        Vectors by lower-case name for each sample; ``None`` where there was no operating point.
+    log
+        What ngspice printed.
+    """
+
+    points: list[dict[str, float] | None]
+    log: str
+
+    def trouble(self) -> str:
+        """Return the first telling line of the log, or its last line."""
+        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
+        telling = [line for line in lines if _TROUBLE.fullmatch(line)]
+        return (telling or lines[-1:] or ["it printed nothing"])[0]
+
+
+def find_ngspice() -> str:
+    """Return the path of the ngspice program: that in ``ANALOGEP_NGSPICE``, or the one on the path.
+
+    Raises
+    ------
+    EngineError
+        If there is none; the message holds the remedy.
+    """
+    wish = os.environ.get(ENVIRONMENT)
+    found = shutil.which(wish or "ngspice")
+    if found is None:
+        raise EngineError(f"ngspice was not found ({wish or 'on the path'}): {REMEDY}")
+    return found
+
+
+@lru_cache(maxsize=8)
+def ngspice_version(program: str) -> str:
+    """Return the version of an ngspice program, such as ``"39"``."""
+    try:
+        done = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"{program} does not run: {error}; {REMEDY}") from None
+    match = re.search(r"ngspice-(\S+)", done.stdout + done.stderr)
+    if match is None:
+        raise EngineError(f"{program} does not look like ngspice; {REMEDY}")
+    return match.group(1)
+
+
+def control_script(samples: Sequence[Settings], tolerances: Tolerances) -> Iterator[str]:
+    """Yield the lines that solve one sample after another, each into its own file ``s<k>.raw``.
+
+    Every plot is destroyed after it is written: where the next ``op`` fails, ``write`` then finds only the
+    table of constants, never the values of the sample before.
+    """
+    yield ".options " + " ".join(f"{k}={number(v)}" for k, v in tolerances.values().items())
+    yield ".control"
+    yield "set filetype=binary"
+    for k, settings in enumerate(samples):
+        for name, value in settings.items():
+            yield f"alter {name.lower()} = {number(value)}"
+        yield "op"
+        yield f"write s{k}.raw"
+        yield "destroy all"
+    yield "quit 0"
+    yield ".endc"
+
+
+def with_script(netlist: str, lines: Iterator[str]) -> str:
+    """Return a netlist with lines put before its ``.end``."""
+    body, end, _ = netlist.rpartition("\n.end")
+    return "\n".join([body, *lines, end.lstrip("\n"), ""])
+
+
+def run_ngspice(
+    netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float
+) -> Outcome:
+    """Solve a netlist for every sample in one ``ngspice -b`` process, in a directory that is then removed.
+
+    Parameters
+    ----------
+    netlist
+        The netlist, without a script.
+    samples
+        Values to alter before each operating point; a value stays until it is altered again.
+    tolerances
+        Convergence tolerances.
+    timeout
+        Longest time for the whole batch [s].
+
+    Raises
+    ------
+    EngineError
+        If ngspice is missing, crashes or takes too long.
+    """
+    program = find_ngspice()
+    with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
+        path = Path(folder)
+        (path / "circuit.cir").write_text(with_script(netlist, control_script(samples, tolerances)))
+        try:
+            # -n: no .spiceinit, which could set a compatibility mode that reads the netlist differently
+            done = subprocess.run(
+                [program, "-n", "-b", "circuit.cir"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(
+                f"ngspice took longer than {timeout:g} s for {len(samples)} samples; raise timeout, or solve "
+                "fewer samples or a smaller circuit"
+            ) from None
+        except OSError as error:
+            raise EngineError(f"{program} does not run: {error}; {REMEDY}") from None
+        outcome = Outcome(
+            [read_operating_point(path / f"s{k}.raw") for k in range(len(samples))],
+            done.stderr + "\n" + done.stdout,
+        )
+    if done.returncode < 0:
+        raise EngineError(f"ngspice crashed (signal {-done.returncode}): {outcome.trouble()}")
+    if done.returncode > 0:
+        raise EngineError(f"ngspice rejected the netlist: {outcome.trouble()}")
+    return outcome

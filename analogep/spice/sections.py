@@ -1,0 +1,340 @@
+"""Sections that structured comments open: banks, crossbars, ports and nudges of a netlist we wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analogep.circuit import Crossbar
+from analogep.devices import REGISTRY
+from analogep.devices.base import Primitive
+from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
+from analogep.spice.builder import Block, Builder
+from analogep.spice.cards import Cards, diode_values
+from analogep.spice.deck import LETTERS, NudgeTerms, element_primitives, nudge_primitives
+from analogep.spice.lexer import Line, parse_number
+from analogep.spice.metadata import VERSION, apply_exact
+from analogep.spice.statements import Statement
+
+Entry = Statement | Line
+"""An element line, or a structured comment within a section."""
+
+
+@dataclass
+class Section:
+    """A structured comment (``None`` outside every section) and what follows it."""
+
+    head: Line | None
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def words(self) -> list[str]:
+        """Keyword and fields of the comment."""
+        return self.head.text.split() if self.head else [""]
+
+
+@dataclass
+class Clamp:
+    """What an ``inputs`` section says: the sources' voltages [V], or ``None`` if they were not given."""
+
+    voltages: list[float] | None = None
+
+
+OPENS = frozenset({"inputs", "crossbar", "bank", "nudge", "end"})
+"""Keywords that open a section (or, for ``end``, close the last one)."""
+
+INSIDE = frozenset({"open", "element", "exact"})
+"""Keywords that stand within a section."""
+
+_LONGEST = 16
+"""More SPICE elements than any device is written as."""
+
+
+class SectionReader:
+    """Turns sections into blocks, crossbars and ports of a builder."""
+
+    def __init__(self, builder: Builder, cards: Cards) -> None:
+        self.builder = builder
+        self.cards = cards
+        self.clamp = Clamp()
+        self.nudge: tuple[Section, str] | None = None
+
+    def version(self, line: Line) -> None:
+        """Check the format version."""
+        if line.text.split()[1:] != [VERSION]:
+            raise ValueError(f"structured comments of version {line.text.split()[1:]}; this reads {VERSION}")
+
+    def outputs(self, line: Line) -> None:
+        """Read the observed nodes and pairs."""
+        for word in line.text.split()[1:]:
+            plus, _, minus = word.partition(",")
+            pair = (self._node(plus, line), self._node(minus, line) if minus else 0)
+            self.builder.outputs.append(pair)
+
+    def read(self, section: Section) -> list[Statement]:
+        """Read one section; return the statements that belong to no section."""
+        readers: dict[str, Callable[[Section], None]] = {
+            "inputs": self._inputs,
+            "crossbar": self._crossbar,
+            "bank": self._bank,
+            "nudge": self._nudge,
+        }
+        keyword = section.words[0]
+        if keyword in readers:
+            readers[keyword](section)
+            return []
+        for entry in section.entries:
+            if isinstance(entry, Line):
+                self.builder.source.fault(entry.number, f"'{entry.text.split()[0]}' stands in no section")
+        return [entry for entry in section.entries if isinstance(entry, Statement)]
+
+    def _fault(self, entry: Entry, error: ValueError) -> None:
+        number = entry.number if isinstance(entry, Line) else entry.line
+        self.builder.source.fault(number, str(error))
+
+    # --- ports -----------------------------------------------------------------------------------------
+
+    def _node(self, name: str, line: Line | Statement) -> int:
+        number = line.number if isinstance(line, Line) else line.line
+        if not name or name in "={}'":
+            raise ValueError("a node name is missing")
+        return self.builder.nodes(name, number)
+
+    def _inputs(self, section: Section) -> None:
+        words, line = section.words, section.head
+        assert line is not None
+        if len(words) < 2 or words[1] not in ("given", "unset"):
+            raise ValueError("inputs: expected 'given' or 'unset'")
+        values: dict[int, float] = {}
+        for entry in section.entries:
+            if not isinstance(entry, Statement) or entry.letter != "V" or entry.nodes[1] != "0":
+                raise ValueError(
+                    "inputs: only V sources to node 0 may follow; close the section with '*@ end'"
+                )
+            values[self._node(entry.nodes[0], entry)] = entry.value
+        nodes = [self._node(name, line) for name in words[2:]]
+        if set(values) != set(nodes) or len(section.entries) != len(nodes):
+            raise ValueError("inputs: the V sources do not fit the nodes that the comment names")
+        self.builder.inputs += nodes
+        if words[1] == "given":
+            self.clamp = Clamp([values[node] for node in nodes])
+
+    def _nudge(self, section: Section) -> None:
+        words = section.words
+        if len(words) != 2 or words[1] not in ("conductance", "current"):
+            raise ValueError("nudge: expected 'conductance' or 'current'")
+        self.nudge = (section, words[1])  # read once all outputs are known
+
+    def read_nudge(self) -> Nudge | None:
+        """Return the nudge of one sample, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If its elements are not those that this circuit's outputs need.
+        """
+        if self.nudge is None:
+            return None
+        section, kind = self.nudge
+        names = self.builder.nodes.names
+        found = [e for e in section.entries if isinstance(e, Statement)]
+        step = 1 if kind == "current" else 2
+        values = np.array([[e.value for e in found[::step]]])
+        gains = {e.value for e in found[1::step]} if step == 2 else {0.0}
+        nodes = tuple(names)
+        pairs = np.array(self.builder.outputs, np.int64).reshape(-1, 2)
+        if len(found) == len(section.entries) == step * len(pairs) and len(gains) == 1:
+            terms = NudgeTerms(kind, gains.pop(), values)
+            if all(e.matches(p) for e, p in zip(found, nudge_primitives(nodes, pairs, terms), strict=True)):
+                return CurrentNudge(values) if kind == "current" else ConductanceNudge(terms.beta, values)
+        raise ValueError("nudge: its elements do not fit the outputs; close the section with '*@ end'")
+
+    # --- elements --------------------------------------------------------------------------------------
+
+    def _crossbar(self, section: Section) -> None:
+        words, line = section.words, section.head
+        assert line is not None
+        if len(words) < 5 or words[2] not in ("trainable", "fixed"):
+            raise ValueError("crossbar: expected name, 'trainable' or 'fixed', row and column counts, nodes")
+        name = words[1]
+        try:
+            rows, columns = int(words[3]), int(words[4])
+        except ValueError:
+            rows = columns = -1
+        names = words[5:]
+        if rows < 0 or columns < 0 or rows + columns != len(names):
+            raise ValueError(
+                f"crossbar {name}: {len(names)} nodes do not fit the counts {words[3]}, {words[4]}"
+            )
+        nodes = [self._node(n, line) for n in names]
+        known = {n.lower(): k for k, n in enumerate(names)}
+        flat: list[int] = []
+        resistance: list[float] = []
+        start, exact = f"r{name.lower()}_", ""
+        for entry in section.entries:
+            try:
+                if isinstance(entry, Line):
+                    exact = self._exact(entry, exact)
+                    continue
+                row, column = _place(entry, start, rows, columns)
+                pins = tuple(known.get(n.lower(), -1) for n in entry.nodes)
+                if entry.letter != "R" or pins != (row, rows + column):
+                    raise ValueError(f"{entry.name}: does not fit its place in crossbar {name}")
+                flat.append(row * columns + column)
+                resistance.append(entry.value)
+            except ValueError as error:
+                self._fault(entry, error)
+        if len(set(flat)) < len(flat):
+            raise ValueError(f"crossbar {name}: an element is given twice")
+        g = np.zeros(rows * columns)
+        g[flat] = _conductances(name, resistance, exact)
+        crossbar = Crossbar(
+            name,
+            np.array(nodes[:rows], np.int64),
+            np.array(nodes[rows:], np.int64),
+            g.reshape(rows, columns),
+            words[2] == "trainable",
+        )
+        self.builder.crossbars.append(crossbar)
+
+    def _exact(self, line: Line, before: str) -> str:
+        words = line.text.split()
+        if words[:2] != ["exact", "conductance"] or before:
+            raise ValueError(f"'{' '.join(words[:2])}' does not fit this section")
+        return "".join(words[2:])
+
+    def _bank(self, section: Section) -> None:
+        words = section.words
+        if len(words) < 3 or words[2] not in REGISTRY:
+            kind = words[2] if len(words) > 2 else ""
+            raise ValueError(
+                f"bank: expected a name and a device, not {kind!r}; devices: {', '.join(REGISTRY)}"
+            )
+        name, device = words[1], REGISTRY[words[2]]
+        prefixed, trainable = False, frozenset[str]()
+        for word in words[3:]:
+            if word == "prefixed":
+                prefixed = True
+            elif word.startswith("trainable="):
+                trainable = frozenset(word.removeprefix("trainable=").split(","))
+            else:
+                raise ValueError(f"bank {name}: unexpected {word!r}")
+        if name in self.builder.blocks:
+            raise ValueError(f"bank {name} appears twice")
+        block = self.builder.blocks[name] = Block(device, trainable)
+        written: list[int] = []
+        exact, at = "", 0
+        while at < len(section.entries):
+            entry = section.entries[at]
+            at += 1
+            try:
+                if isinstance(entry, Statement):
+                    self._single(block, entry, prefixed)
+                    written.append(len(block.names) - 1)
+                elif entry.text.startswith("exact"):
+                    exact = self._exact(entry, exact)
+                elif entry.text.startswith("open"):
+                    self._open(block, entry)
+                else:
+                    at += self._element(block, entry, section.entries[at : at + _LONGEST])
+            except ValueError as error:
+                self._fault(entry, error)
+        if device.kind == "resistor":
+            values = _conductances(name, [block.values[e]["conductance"] for e in written], exact)
+            for e, value in zip(written, values.tolist(), strict=True):
+                block.values[e] = {"conductance": value}
+        elif exact:
+            raise ValueError(f"bank {name}: 'exact' is for resistors")
+
+    def _single(self, block: Block, statement: Statement, prefixed: bool) -> None:
+        """Add a device that is one SPICE element; a resistor's value is inverted later, all at once."""
+        kind = block.device.kind
+        if LETTERS.get(kind) != statement.letter:
+            raise ValueError(f"{statement.name}: not a {kind}; close the section with '*@ end'")
+        name = statement.name[1:] if prefixed else statement.name
+        if not name:
+            raise ValueError(f"{statement.name}: the name is only a type letter")
+        pins = tuple(self._node(n, statement) for n in statement.nodes)
+        if kind == "diode":
+            values = diode_values(statement, self.cards)
+        else:
+            (key,) = block.device.parameters()
+            values = {key: statement.value}
+        self.builder.lines[name.lower()] = statement.line
+        block.add(name, pins, values)
+
+    def _open(self, block: Block, line: Line) -> None:
+        words = line.text.split()
+        if block.device.kind != "resistor" or words[0] != "open" or len(words) != 4:
+            raise ValueError("open: expected a resistor's name and its two nodes, in a bank of resistors")
+        pins = (self._node(words[2], line), self._node(words[3], line))
+        self.builder.lines[words[1].lower()] = line.number
+        block.add(words[1], pins, {"conductance": 0.0})
+
+    def _element(self, block: Block, line: Line, following: Sequence[Entry]) -> int:
+        """Add the device that a comment describes; return how many of the following lines stand for it."""
+        words = line.text.split()
+        device, count = block.device, len(block.device.pins)
+        if words[0] != "element" or len(words) < 2 + count:
+            raise ValueError(f"element: expected a name and {count} nodes")
+        name, nodes = words[1], tuple(words[2 : 2 + count])
+        values: dict[str, float] = {}
+        for word in words[2 + count :]:
+            key, _, text = word.partition("=")
+            values[key] = parse_number(text)
+        if set(values) != set(device.parameters()):
+            raise ValueError(f"element {name}: expected values of {', '.join(device.parameters())}")
+        faults = device.check({k: np.array([v]) for k, v in values.items()}, (name,))
+        if faults:
+            raise ValueError(f"element {faults[0]}")
+        primitives = element_primitives(device, name, nodes, values, self.cards.gmin)
+        for k, primitive in enumerate(primitives):
+            entry = following[k] if k < len(following) else None
+            if not isinstance(entry, Statement) or not self._says(entry, primitive):
+                raise ValueError(
+                    f"element {name}: the lines that follow do not say what it says; after an edit, "
+                    "delete the comment and move the lines behind '*@ end'"
+                )
+        pins = tuple(self._node(n, line) for n in nodes)
+        self.builder.lines[name.lower()] = line.number
+        block.add(name, pins, values)
+        return len(primitives)
+
+    def _says(self, statement: Statement, primitive: Primitive) -> bool:
+        if not statement.matches(primitive):
+            return False
+        if primitive.model is None:
+            return True
+        values = diode_values(statement, self.cards)
+        card = dict(primitive.model[1])
+        wanted = (card["is"], card["n"], card["rs"], primitive.temperature)
+        keys = ("saturation_current", "emission", "series_resistance")
+        if tuple(values[k] for k in keys) != wanted[:3] or primitive.temperature is None:
+            return False
+        return abs(values["temperature"] - primitive.temperature) <= 1e-12 * primitive.temperature
+
+
+def _place(statement: Statement, start: str, rows: int, columns: int) -> tuple[int, int]:
+    if statement.key.startswith(start):
+        row, _, column = statement.key[len(start) :].partition("_")
+        if row.isdecimal() and column.isdecimal() and len(row) < 10 and len(column) < 10:
+            place = (int(row), int(column))
+            if place[0] < rows and place[1] < columns:
+                return place
+    raise ValueError(f"{statement.name}: not an element of this crossbar; close the section with '*@ end'")
+
+
+def _conductances(name: str, resistance: list[float], exact: str) -> np.ndarray:
+    array = np.array(resistance, float)
+    if not (array > 0).all():
+        raise ValueError(f"{name}: a resistance is not positive")
+    with np.errstate(over="ignore"):
+        g = 1.0 / array
+    if not exact:
+        return g
+    try:
+        return apply_exact(g, exact)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}; after an edit, delete the 'exact' comment") from None

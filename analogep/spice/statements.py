@@ -1,0 +1,277 @@
+"""Element lines as statements: letter, name, nodes, numbers, in SI units; one small function per letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from analogep.devices.base import Primitive
+from analogep.spice.expressions import evaluate
+from analogep.spice.lexer import Line, parse_number, tokens
+
+_WAVEFORMS = frozenset(
+    {"pulse", "sin", "exp", "pwl", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"}
+)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_UNSUPPORTED = {
+    "J": "JFETs are not supported",
+    "K": "coupled inductors are not supported",
+    "L": "inductors are not supported; at DC one is a short: join its nodes",
+    "M": "MOSFETs are not supported",
+    "Q": "bipolar transistors are not supported",
+    "S": "switches are not supported",
+    "W": "switches are not supported",
+    "X": "subcircuits are not supported yet; flatten the netlist",
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One parsed element line.
+
+    Attributes
+    ----------
+    letter, name
+        Upper-case type letter, and the full name with the letter in upper case.
+    nodes
+        Node names as written.
+    value
+        The element's number, in SI units (R in ohms), where it has one.
+    reference
+        Lower-case name of the controlling source (F, H) or of the model (D); the expression of a B source
+        without blanks.
+    extras
+        Other numbers, by lower-case keyword.
+    line
+        Line of the netlist.
+    """
+
+    letter: str
+    name: str
+    nodes: tuple[str, ...]
+    value: float = 0.0
+    reference: str = ""
+    extras: Mapping[str, float] = field(default_factory=dict)
+    line: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name as SPICE compares it."""
+        return self.name.lower()
+
+    def matches(self, primitive: Primitive) -> bool:
+        """Whether this line says what ``primitive`` says, its model card aside."""
+        if (
+            self.letter != primitive.letter
+            or self.key != (primitive.letter + primitive.name).lower()
+            or tuple(n.lower() for n in self.nodes) != tuple(n.lower() for n in primitive.nodes)
+        ):
+            return False
+        names = [squeeze(a) for a in primitive.args if isinstance(a, str)]
+        numbers = [a for a in primitive.args if not isinstance(a, str)]
+        if self.letter == "D":
+            return True
+        return names == ([self.reference] if self.reference else []) and (
+            not numbers or numbers == [self.value]
+        )
+
+
+def squeeze(text: str) -> str:
+    """Return ``text`` in lower case without blanks, for comparison."""
+    return "".join(text.lower().split())
+
+
+class _Words:
+    """The tokens of one line, taken from the left; numbers may be parameters or expressions."""
+
+    def __init__(self, line: Line, parameters: Mapping[str, float]) -> None:
+        self.items = tokens(line.text)
+        self.at = 0
+        self.parameters = parameters
+
+    def more(self) -> bool:
+        return self.at < len(self.items)
+
+    def peek(self, ahead: int = 0) -> str:
+        place = self.at + ahead
+        return self.items[place].lower() if place < len(self.items) else ""
+
+    def word(self, what: str) -> str:
+        if not self.more():
+            raise ValueError(f"{what} is missing")
+        found = self.items[self.at]
+        if found in "={}'":
+            raise ValueError(f"expected {what}, found {found!r}")
+        self.at += 1
+        return found
+
+    def nodes(self, count: int) -> tuple[str, ...]:
+        return tuple(self.word(f"node {k + 1} of {count}") for k in range(count))
+
+    def number(self, what: str) -> float:
+        token = self.word(what)
+        try:
+            return number_of(token, self.parameters)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+
+    def pairs(self, *, flags: tuple[str, ...] = ()) -> dict[str, float]:
+        """Take the rest as ``key=value`` pairs; words in ``flags`` may stand alone."""
+        found: dict[str, float] = {}
+        while self.more():
+            key = self.word("a keyword").lower()
+            if self.peek() == "=":
+                self.at += 1
+                if key in found:
+                    raise ValueError(f"{key} is given twice")
+                found[key] = self.number(key)
+            elif key not in flags:
+                raise ValueError(f"unexpected {key!r}")
+        return found
+
+
+def number_of(token: str, parameters: Mapping[str, float]) -> float:
+    """Return the value of a number, ``{expression}``, ``'expression'`` or parameter name.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if token[0] in "{'" and len(token) > 1:
+        return evaluate(token[1:-1], parameters)
+    if _IDENTIFIER.fullmatch(token):
+        return evaluate(token, parameters)
+    return parse_number(token)
+
+
+def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
+    """Parse one element line.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed or of a kind that is not supported; the message names neither file nor line.
+    """
+    words = _Words(line, parameters)
+    if not words.more():
+        raise ValueError("no element name")
+    name = words.word("an element name")
+    letter = name[0].upper()
+    name = letter + name[1:]
+    if letter not in _PARSERS:
+        reason = _UNSUPPORTED.get(letter, "elements of this type are not supported")
+        raise ValueError(f"{name}: {reason}")
+    try:
+        return _PARSERS[letter](words, letter, name, line)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _passive(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(2)
+    long = {"R": ("resistance", "r"), "C": ("capacitance", "c")}[letter]
+    what = long[0]
+    value = None if words.peek(1) == "=" else words.number(what)
+    extras = words.pairs()
+    given = [extras.pop(key) for key in long if key in extras]
+    if len(given) + (value is not None) != 1:
+        raise ValueError(f"give the {what} once")
+    extras.pop("ic", None)  # an initial condition; it does not hold an operating point
+    _only_zero(extras, frozenset({"tc1", "tc2", "tc"}), "a temperature coefficient")
+    return Statement(letter, name, nodes, given[0] if value is None else value, line=line.number)
+
+
+def _only_zero(extras: Mapping[str, float], known: frozenset[str], what: str) -> None:
+    for key, value in extras.items():
+        if key not in known:
+            raise ValueError(f"parameter {key} is not supported")
+        if value != 0.0:
+            raise ValueError(f"{what} ({key}) is not supported")
+
+
+def _independent(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(2)
+    value: float | None = None
+    while words.more():
+        key = words.peek()
+        if key in _WAVEFORMS:
+            raise ValueError(f"the waveform {key} is not supported; give a DC value")
+        if key == "ac":  # small-signal magnitude and phase: no part in an operating point
+            words.word(key)
+            for what in ("magnitude", "phase"):
+                if words.more() and _is_number(words.peek()):
+                    words.number(what)
+            continue
+        if key == "dc":
+            words.word(key)
+            if words.peek() == "=":
+                words.at += 1
+        if value is not None:
+            raise ValueError(f"unexpected {words.peek()!r}")
+        value = words.number("DC value")
+    return Statement(letter, name, nodes, 0.0 if value is None else value, line=line.number)
+
+
+def _is_number(token: str) -> bool:
+    return token[:1].isdigit() or token[:1] in "+-.{'"
+
+
+def _voltage_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    for word in words.items[3:]:
+        if word.lower() in {"poly", "value", "vol", "cur", "table", "laplace"} or word in "={}":
+            raise ValueError("only the linear form 'p n cp cn gain' is supported")
+    nodes = words.nodes(4)
+    return _finish(words, Statement(letter, name, nodes, words.number("gain"), line=line.number))
+
+
+def _current_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(2)
+    source = words.word("the controlling source").lower()
+    if source == "poly":
+        raise ValueError("only the linear form 'p n source gain' is supported")
+    return _finish(words, Statement(letter, name, nodes, words.number("gain"), source, line=line.number))
+
+
+def _finish(words: _Words, statement: Statement) -> Statement:
+    if words.more():
+        raise ValueError(f"unexpected {words.peek()!r}")
+    return statement
+
+
+def _diode(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(2)
+    model = words.word("the model name").lower()
+    extras: dict[str, float] = {}
+    if words.more() and words.peek(1) != "=" and words.peek() != "off":
+        extras["area"] = words.number("area")
+    for key, value in words.pairs(flags=("off",)).items():  # "off" and ic are hints for the first iteration
+        if key in ("temp", "area"):
+            extras[key] = value
+        elif key != "ic" and not (key == "m" and value == 1.0):
+            raise ValueError(f"parameter {key} is not supported")
+    return Statement(letter, name, nodes, reference=model, extras=extras, line=line.number)
+
+
+def _behavioural(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(2)
+    kind, equals, expression = line.text.partition("=")
+    if not equals or not kind.lower().rstrip().endswith("i"):
+        raise ValueError("only current sources 'I=expression' are known")
+    return Statement(letter, name, nodes, reference=squeeze(expression), line=line.number)
+
+
+_Parser = Callable[[_Words, str, str, Line], Statement]
+_PARSERS: dict[str, _Parser] = {
+    "R": _passive,
+    "C": _passive,
+    "V": _independent,
+    "I": _independent,
+    "E": _voltage_controlled,
+    "G": _voltage_controlled,
+    "F": _current_controlled,
+    "H": _current_controlled,
+    "D": _diode,
+    "B": _behavioural,
+}
