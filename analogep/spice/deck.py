@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Bank, Circuit
+from analogep.circuit import Bank, Circuit, Crossbar
 from analogep.constants import CELSIUS_ZERO
 from analogep.devices import CCCS, CCVS, BidirectionalAmplifier, Device, IdealDiode
 from analogep.devices.base import Primitive
@@ -108,6 +108,17 @@ def bank_primitives(
         values = {k: column[e] for k, column in zip(keys, columns, strict=True)}
         nodes = tuple(circuit.nodes[i] for i in pins)
         yield e, element_primitives(bank.device, name[1:] if strip else name, nodes, values, gmin)
+
+
+def crossbar_primitives(circuit: Circuit, crossbar: Crossbar) -> Iterator[Primitive]:
+    """Yield the resistors of a crossbar, zero conductances left out."""
+    nodes = circuit.nodes
+    for r, row in enumerate(crossbar.rows.tolist()):
+        for k, (column, g) in enumerate(
+            zip(crossbar.columns.tolist(), crossbar.conductance[r].tolist(), strict=True)
+        ):
+            if g > 0.0:
+                yield Primitive("R", crossbar.element_name(r, k), (nodes[row], nodes[column]), (1.0 / g,))
 
 
 def input_primitives(circuit: Circuit, voltages: Array) -> list[Primitive]:

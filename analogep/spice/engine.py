@@ -88,8 +88,8 @@ def operating_point(
     if found.excess.max(initial=0.0) > 1.0:
         s = int(np.argmax(found.excess))
         raise EngineError(
-            f"{name} gave voltages that miss {found.worst[s]} in sample {s} by {found.excess[s]:.3g} times what "
-            f"is allowed (largest residual {found.residual[s]:.3g} A); do not trust it on this circuit"
+            f"{name} gave voltages that miss {found.worst[s]} in sample {s} by {found.excess[s]:.3g} times "
+            f"what is allowed (largest residual {found.residual[s]:.3g} A); do not trust it on this circuit"
         )
     return Solution(
         circuit,

@@ -84,7 +84,7 @@ def _place(model: Model, k: int, count: int) -> str:
 
 
 def _tree_violation(model: Model, inputs: Array, voltages: Array) -> Array:
-    """Return by how much each node misses what inputs, sources and amplifiers make of its root, (B, N) [V]."""
+    """Return by how much each node misses what sources and amplifiers make of its root, (B, N) [V]."""
     root = model.plan.elimination.root
     fixed = voltages.copy()
     fixed[:, 0] = 0.0
@@ -93,9 +93,7 @@ def _tree_violation(model: Model, inputs: Array, voltages: Array) -> Array:
     return violation / np.maximum(1.0, np.abs(model.t))
 
 
-def _nodal(
-    model: Model, nudge: Nudge | None, voltages: Array, branches: dict[int, Array] | None
-) -> Array:
+def _nodal(model: Model, nudge: Nudge | None, voltages: Array, branches: dict[int, Array] | None) -> Array:
     """Return the residual rows of the nodes, (B, n) [A]."""
     circuit = model.circuit
     currents = node_currents(circuit, voltages, branches)
@@ -230,7 +228,7 @@ def _stamps(
 def _ideal_diodes(
     model: Model, bank: Bank, b: int, z: Array, scale: float
 ) -> tuple[sp.csr_array, sp.csr_array, Array]:
-    """Return the stamps of ideal diodes: those clearly below threshold carry nothing, the rest any current."""
+    """Return the stamps of ideal diodes: clearly below threshold they carry nothing, else any current."""
     beyond = z[:, 0] - z[:, 1] - bank.values["threshold"]
     open_ = beyond < -VOLTAGE_SLACK * scale
     size = bank.size

@@ -36,9 +36,10 @@ class Tolerances:
     abstol: float
     itl1: int = 1000
 
-    def values(self) -> dict[str, float]:
-        """Return them as ngspice options."""
-        return {"reltol": self.reltol, "vntol": self.vntol, "abstol": self.abstol, "itl1": self.itl1}
+    def line(self) -> str:
+        """Return them as an ``.options`` line."""
+        values = {"reltol": self.reltol, "vntol": self.vntol, "abstol": self.abstol, "itl1": self.itl1}
+        return " ".join([".options", *(f"{key}={number(value)}" for key, value in values.items())])
 
 
 TIGHT = Tolerances(1e-9, 1e-12, 1e-18)
@@ -104,8 +105,15 @@ def control_script(samples: Sequence[Settings], tolerances: Tolerances) -> Itera
     Every plot is destroyed after it is written: where the next ``op`` fails, ``write`` then finds only the
     table of constants, never the values of the sample before.
     """
-    yield ".options " + " ".join(f"{k}={number(v)}" for k, v in tolerances.values().items())
+    yield tolerances.line()
     yield ".control"
+    yield from commands(samples)
+    yield "quit 0"
+    yield ".endc"
+
+
+def commands(samples: Sequence[Settings]) -> Iterator[str]:
+    """Yield ngspice's commands for all samples; see :func:`control_script`."""
     yield "set filetype=binary"
     for k, settings in enumerate(samples):
         for name, value in settings.items():
@@ -113,8 +121,6 @@ def control_script(samples: Sequence[Settings], tolerances: Tolerances) -> Itera
         yield "op"
         yield f"write s{k}.raw"
         yield "destroy all"
-    yield "quit 0"
-    yield ".endc"
 
 
 def with_script(netlist: str, lines: Iterator[str]) -> str:
@@ -123,9 +129,7 @@ def with_script(netlist: str, lines: Iterator[str]) -> str:
     return "\n".join([body, *lines, end.lstrip("\n"), ""])
 
 
-def run_ngspice(
-    netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float
-) -> Outcome:
+def run_ngspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float) -> Outcome:
     """Solve a netlist for every sample in one ``ngspice -b`` process, in a directory that is then removed.
 
     Parameters

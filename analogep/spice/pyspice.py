@@ -1,0 +1,199 @@
+"""PySpice: a circuit as a PySpice ``Circuit``, and its shared-library engine in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analogep.circuit import Circuit
+from analogep.devices.base import Primitive
+from analogep.errors import EngineError, InputError
+from analogep.solve import Nudge
+from analogep.spice.deck import (
+    bank_primitives,
+    base_gmin,
+    crossbar_primitives,
+    input_primitives,
+    nudge_primitives,
+    nudge_terms,
+)
+from analogep.spice.dialects import Card, celsius
+from analogep.spice.ngspice import Outcome, Settings, Tolerances, commands
+from analogep.spice.rawfile import read_operating_point
+from analogep.spice.writer import to_netlist
+
+LIBRARY = "NGSPICE_LIBRARY_PATH"
+"""Environment variable in which PySpice looks for the shared library."""
+
+_ELEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "R": ("R", ("resistance",)),
+    "C": ("C", ("capacitance",)),
+    "V": ("V", ("dc_value",)),
+    "I": ("I", ("dc_value",)),
+    "E": ("VCVS", ("voltage_gain",)),
+    "G": ("VCCS", ("transconductance",)),
+    "F": ("F", ("source", "current_gain")),
+    "H": ("H", ("source", "transresistance")),
+    "B": ("B", ("current_expression",)),
+}
+"""PySpice's method and keywords for each type letter; D needs a model and is made apart."""
+
+
+def load_pyspice() -> ModuleType:
+    """Return the module ``PySpice.Spice.Netlist``.
+
+    Raises
+    ------
+    EngineError
+        If PySpice is not installed; the message holds the remedy.
+    """
+    try:
+        # by its full name: PySpice.Spice has a class of the same name
+        return importlib.import_module("PySpice.Spice.Netlist")
+    except ImportError:
+        raise EngineError('PySpice is not installed: pip install "analogep[spice]"') from None
+
+
+def pyspice_version() -> str:
+    """Return PySpice's version; raises :class:`EngineError` if it is not installed."""
+    load_pyspice()
+    import PySpice
+
+    return str(PySpice.__version__)
+
+
+def to_pyspice(
+    circuit: Circuit,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    nudge: Nudge | None = None,
+    title: str = "analogep circuit",
+    sample: int = 0,
+) -> Any:
+    """Return a PySpice ``Circuit`` of one sample, built element by element.
+
+    Parameters
+    ----------
+    circuit, inputs, nudge, title, sample
+        As for :func:`analogep.spice.to_netlist`.
+
+    Raises
+    ------
+    EngineError
+        If PySpice is not installed.
+    NetlistError, InputError
+        As :func:`analogep.spice.to_netlist`, by whose checks the circuit goes first.
+    """
+    module = load_pyspice()
+    # One set of rules for names, ranges and shapes: whatever the writer refuses is refused here too.
+    to_netlist(circuit, inputs, nudge=nudge, title=title, sample=sample)
+    array = circuit.input_array(np.zeros(len(circuit.input_nodes)) if inputs is None else inputs)
+    netlist = module.Circuit(title)
+    models: dict[tuple[Card, float | None], str] = {}
+    for primitive in _primitives(circuit, array[sample], nudge, sample):
+        _add(netlist, primitive, models)
+    for (card, kelvin), name in models.items():
+        kind, parameters = card
+        tnom = {} if kelvin is None else {"tnom": celsius(kelvin)}
+        netlist.model(name, kind, **dict(parameters), **tnom)
+    gmin = base_gmin(circuit)
+    if gmin is not None:
+        netlist.raw_spice += f".options gmin={gmin:.17g}\n"
+    return netlist
+
+
+def _primitives(
+    circuit: Circuit, voltages: np.ndarray, nudge: Nudge | None, sample: int
+) -> Iterator[Primitive]:
+    gmin = base_gmin(circuit)
+    yield from input_primitives(circuit, voltages)
+    for crossbar in circuit.crossbars:
+        yield from crossbar_primitives(circuit, crossbar)
+    for bank in circuit.banks:
+        for _, primitives in bank_primitives(circuit, bank, gmin):
+            yield from primitives
+    if nudge is not None:
+        terms = nudge_terms(circuit, nudge)
+        yield from nudge_primitives(circuit.nodes, circuit.output_pairs, terms, sample)
+
+
+def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | None], str]) -> None:
+    if primitive.model is not None:
+        model = models.setdefault((primitive.model, primitive.temperature), f"d{len(models) + 1}")
+        keywords: dict[str, Any] = {"model": model}
+        if primitive.temperature is not None:
+            keywords["raw_spice"] = f"temp={celsius(primitive.temperature):.17g}"
+        netlist.D(primitive.name, *primitive.nodes, **keywords)
+        return
+    if primitive.letter not in _ELEMENTS:
+        raise InputError(
+            f"{primitive.letter}{primitive.name}: elements of this type have no PySpice form here"
+        )
+    method, keys = _ELEMENTS[primitive.letter]
+    getattr(netlist, method)(primitive.name, *primitive.nodes, **dict(zip(keys, primitive.args, strict=True)))
+
+
+def run_pyspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float) -> Outcome:
+    """Solve a netlist for every sample with ngspice's shared library, as PySpice drives it.
+
+    The library keeps the values of an earlier circuit when it fails, and some failures end the process; so
+    it lives in a worker process that serves one batch and is then gone.
+
+    Parameters
+    ----------
+    netlist, samples, tolerances, timeout
+        As for :func:`analogep.spice.ngspice.run_ngspice`.
+
+    Raises
+    ------
+    EngineError
+        If the library cannot be loaded, or the worker fails or takes too long.
+    """
+    load_pyspice()
+    environment = dict(os.environ)
+    if sys.platform.startswith("linux"):
+        # Debian ships only the versioned name, which PySpice does not try by itself.
+        environment.setdefault(LIBRARY, "libngspice.so.0")
+    with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
+        path = Path(folder)
+        (path / "circuit.cir").write_text(f"{netlist.rstrip()}\n{tolerances.line()}\n.end\n")
+        (path / "commands.txt").write_text("\n".join(commands(samples)))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "analogep.spice.pyspice_worker"],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(
+                f"PySpice took longer than {timeout:g} s for {len(samples)} samples; raise timeout, or use "
+                'engine="ngspice"'
+            ) from None
+        outcome = Outcome(
+            [read_operating_point(path / f"s{k}.raw") for k in range(len(samples))],
+            done.stdout + "\n" + done.stderr,
+        )
+    if done.returncode == 3:
+        raise EngineError(
+            f"PySpice could not load {environment.get(LIBRARY, 'the ngspice library')}: "
+            f"apt-get install libngspice0, or set {LIBRARY} to the library"
+        )
+    if done.returncode != 0:
+        raise EngineError(f"PySpice's worker failed (exit status {done.returncode}): {outcome.trouble()}")
+    return outcome
