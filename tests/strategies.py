@@ -1,0 +1,315 @@
+"""Hypothesis strategies: parameter values of every device, and random circuits that have one operating point.
+
+``DEVICES`` holds one strategy per registered device; a test fails when a device lacks one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar
+from analogep.devices import REGISTRY, Device
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+def decades(low: float, high: float) -> st.SearchStrategy[float]:
+    """Positive numbers from ``low`` to ``high``, spread evenly over the decades."""
+    return st.floats(np.log10(low), np.log10(high)).map(lambda x: float(10.0**x))
+
+
+def signed(magnitudes: st.SearchStrategy[float]) -> st.SearchStrategy[float]:
+    """``magnitudes`` with either sign, or zero."""
+    return st.one_of(st.just(0.0), magnitudes, magnitudes.map(lambda x: -x))
+
+
+def volts(most: float = 3.0) -> st.SearchStrategy[float]:
+    """Voltages of either sign; no denormal numbers, which no simulator resolves."""
+    return st.floats(-most, most, allow_subnormal=False)
+
+
+# --- devices ------------------------------------------------------------------------------------------
+
+DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
+    "resistor": st.fixed_dictionaries({"conductance": decades(1e-9, 1.0)}),
+    "capacitor": st.fixed_dictionaries({"value": decades(1e-15, 1e-3)}),
+    "voltage_source": st.fixed_dictionaries({"voltage": volts()}),
+    "current_source": st.fixed_dictionaries({"amplitude": signed(decades(1e-12, 1.0))}),
+    "diode": st.fixed_dictionaries(
+        {
+            "saturation_current": decades(1e-18, 1e-6),
+            "emission": st.floats(0.5, 2.0),
+            "series_resistance": st.one_of(st.just(0.0), decades(1e-2, 1e8)),
+            "gmin": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
+            "temperature": st.floats(200.0, 400.0),
+        }
+    ),
+    "ideal_diode": st.fixed_dictionaries({"threshold": volts()}),
+    "vcvs": st.fixed_dictionaries({"gain": signed(decades(1e-3, 1e3))}),
+    "vccs": st.fixed_dictionaries({"transconductance": signed(decades(1e-9, 1.0))}),
+    "ccvs": st.fixed_dictionaries({"transresistance": signed(decades(1e-3, 1e9))}),
+    "cccs": st.fixed_dictionaries({"gain": signed(decades(1e-3, 1e3))}),
+    "amplifier": st.fixed_dictionaries(
+        {"voltage_gain": signed(decades(1e-2, 1e2)), "current_gain": signed(decades(1e-2, 1e2))}
+    ),
+}
+"""Legal parameter values of each device, by kind."""
+
+
+@st.composite
+def banks_of(draw: Draw, kind: str, most: int = 4) -> dict[str, np.ndarray]:
+    """Parameter arrays (E,) of one to ``most`` elements of a device."""
+    elements = draw(st.lists(DEVICES[kind], min_size=1, max_size=most))
+    return {key: np.array([element[key] for element in elements]) for key in elements[0]}
+
+
+# --- circuits ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Sketch:
+    """A circuit while it grows, cell by cell.
+
+    Each cell keeps the circuit well posed: every node gets a conducting path to a fixed potential when it is
+    made, ideal voltages (sources, amplifiers, shorts, ideal diodes) only ever reach a fresh node, so that
+    they form no loop, and a controlled source comes with the conductances that keep the symmetric part of
+    the conductance matrix positive. A circuit of such cells has exactly one operating point.
+    """
+
+    draw: Draw
+    conductances: tuple[float, float]
+    nodes: list[str] = field(default_factory=lambda: [GROUND])
+    inputs: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=lambda: [GROUND])
+    elements: list[tuple[str, tuple[str, ...], dict[str, float], str]] = field(default_factory=list)
+    crossbars: list[tuple[list[str], list[str], np.ndarray, bool]] = field(default_factory=list)
+
+    def fresh(self, *, closed: bool = False) -> str:
+        name = f"{self.draw(st.sampled_from(['n', 'h_', 'Out', 'x.']))}{len(self.nodes)}"
+        self.nodes.append(name)
+        if not closed:
+            self.open.append(name)
+        return name
+
+    def some(self) -> str:
+        return self.draw(st.sampled_from(self.open))
+
+    def two(self) -> tuple[str, str]:
+        a, b = self.draw(st.permutations(self.open))[:2]
+        return a, b
+
+    def conductance(self) -> float:
+        return self.draw(decades(*self.conductances))
+
+    def add(self, kind: str, *pins: str, **values: float) -> None:
+        block = self.draw(st.sampled_from(["a", "b"]))
+        self.elements.append((kind, pins, values, block))
+
+    def resistor(self, a: str, b: str, conductance: float | None = None) -> None:
+        if a == b:
+            return
+        self.add("resistor", a, b, conductance=self.conductance() if conductance is None else conductance)
+
+    def leak(self, conductance: float, *nodes: str) -> None:
+        for node in nodes:
+            self.resistor(node, GROUND, conductance)
+
+    # Cells: each adds at least one element.
+
+    def add_resistor(self) -> None:
+        a = self.some()
+        self.resistor(a, self.fresh())
+
+    def add_bridge(self) -> None:
+        if len(self.open) > 1:
+            self.resistor(*self.two())
+
+    def add_capacitor(self) -> None:
+        if len(self.open) > 1:
+            self.add("capacitor", *self.two(), **self.draw(DEVICES["capacitor"]))
+
+    def add_voltage_source(self) -> None:
+        a, p = self.some(), self.fresh()
+        pins = (a, p) if self.draw(st.booleans()) else (p, a)
+        self.add("voltage_source", *pins, voltage=self.draw(volts()))
+        self.resistor(p, self.some())
+
+    def add_current_source(self) -> None:
+        if len(self.open) > 1:
+            a, b = self.two()
+            g = self.conductance()
+            self.add("current_source", a, b, amplitude=g * self.draw(volts()))
+            self.resistor(a, b, g)
+
+    def add_diode(self) -> None:
+        if len(self.open) > 1:
+            values = self.draw(DEVICES["diode"])
+            values["series_resistance"] = min(values["series_resistance"], 1e4)
+            self.add("diode", *self.two(), **values)
+
+    def add_ideal_diode(self) -> None:
+        a, b = self.some(), self.fresh()
+        pins = (a, b) if self.draw(st.booleans()) else (b, a)
+        self.add("ideal_diode", *pins, threshold=self.draw(volts()))
+        self.resistor(b, self.some())
+        self.leak(self.conductance(), b)
+
+    def add_vccs(self) -> None:
+        if len(self.open) > 2:
+            p, n = self.two()
+            cp, cn = self.two()
+            gm = self.draw(signed(decades(1e-7, 1e-3)))
+            self.add("vccs", p, n, cp, cn, transconductance=gm)
+            self.leak(abs(gm), p, n, cp, cn)
+
+    def add_vcvs(self) -> None:
+        if len(self.open) > 1:
+            (cp, cn), n, k, p = self.two(), self.some(), self.some(), self.fresh(closed=True)
+            gain, g = self.draw(volts(4.0)), self.conductance()
+            self.add("vcvs", p, n, cp, cn, gain=gain)
+            self._series(p, n, k, g, gain, cp, cn)
+
+    def add_ccvs(self) -> None:
+        m, cn, n, k = (self.some() for _ in range(4))
+        cp, p = self.fresh(closed=True), self.fresh(closed=True)
+        gain, g, sense = self.draw(volts(4.0)), self.conductance(), self.conductance()
+        self.resistor(m, cp, sense)
+        self.add("ccvs", p, n, cp, cn, transresistance=gain / sense)
+        self._series(p, n, k, g, gain, m, cn)
+
+    def add_cccs(self) -> None:
+        if len(self.open) > 1:
+            m, cn, (p, n), cp = self.some(), self.some(), self.two(), self.fresh(closed=True)
+            gain, sense = self.draw(volts(4.0)), self.conductance()
+            self.resistor(m, cp, sense)
+            self.add("cccs", p, n, cp, cn, gain=gain)
+            self.leak(abs(gain) * sense, p, n, m, cn)
+
+    def add_amplifier(self) -> None:
+        a, k = self.some(), self.some()
+        values = {"voltage_gain": self.draw(decades(0.2, 5.0)), "current_gain": self.draw(decades(0.2, 5.0))}
+        ideal = self.draw(st.booleans())
+        if ideal:
+            values["current_gain"] = values["voltage_gain"]
+        out, g = self.fresh(closed=not ideal), self.conductance()
+        self.add("amplifier", a, out, **values)
+        self.resistor(out, k, g)
+        self.leak(g * sum(values.values()), a, k)
+
+    def add_crossbar(self) -> None:
+        rows = self.draw(st.lists(st.sampled_from(self.open), min_size=1, max_size=4, unique=True))
+        columns = [self.fresh() for _ in range(self.draw(st.integers(1, 3)))]
+        cell = st.one_of(st.just(0.0), decades(1e-7, 1e-3))
+        g = [[self.draw(cell) for _ in columns] for _ in rows]
+        self.crossbars.append((rows, columns, np.array(g), self.draw(st.booleans())))
+        for column in columns:
+            self.resistor(column, self.some())
+            self.leak(self.conductance(), column)
+
+    def _series(self, p: str, n: str, k: str, g: float, gain: float, *control: str) -> None:
+        """Connect a controlled voltage (p, n) to k through g: a VCCS of g·gain, passive with these leaks."""
+        self.resistor(p, k, g)
+        self.leak(g * abs(gain), n, k, *control)
+
+    def circuit(self, trainable: Sequence[str], outputs: list[tuple[str, str]]) -> Circuit:
+        index = {name: i for i, name in enumerate(self.nodes)}
+        grouped: dict[tuple[str, str], list[tuple[str, tuple[str, ...], dict[str, float]]]] = {}
+        for e, (kind, pins, values, block) in enumerate(self.elements):
+            grouped.setdefault((kind, block), []).append((f"{kind[0]}{e}", pins, values))
+        banks = []
+        for (kind, block), members in grouped.items():
+            device = REGISTRY[kind]
+            able = {key for key, info in device.parameters().items() if info.trainable}
+            banks.append(
+                Bank(
+                    f"{kind}_{block}",
+                    device,
+                    np.array([[index[pin] for pin in pins] for _, pins, _ in members]),
+                    {key: np.array([v[key] for _, _, v in members]) for key in members[0][2]},
+                    tuple(name for name, _, _ in members),
+                    frozenset(able if block in trainable else ()),
+                )
+            )
+        crossbars = [
+            Crossbar(f"W{i}", np.array([index[r] for r in rows]), np.array([index[c] for c in columns]), g, t)
+            for i, (rows, columns, g, t) in enumerate(self.crossbars)
+        ]
+        return Circuit(
+            tuple(self.nodes),
+            tuple(banks),
+            tuple(crossbars),
+            np.array([index[name] for name in self.inputs], np.int64),
+            np.array([[index[a], index[b]] for a, b in outputs], np.int64),
+        )
+
+
+CELLS = ("resistor", "bridge", *sorted(set(REGISTRY) - {"resistor"}), "crossbar")
+"""What circuits are made of: every registered device, bridging resistors and crossbars."""
+
+LINEAR_CELLS = tuple(cell for cell in CELLS if cell not in REGISTRY or REGISTRY[cell].linear)
+SMOOTH_CELLS = tuple(cell for cell in CELLS if cell != "ideal_diode")
+RECIPROCAL_CELLS = tuple(
+    cell for cell in CELLS if cell != "amplifier" and (cell not in REGISTRY or REGISTRY[cell].reciprocal)
+)
+
+
+@st.composite
+def circuits(
+    draw: Draw,
+    cells: Sequence[str] = CELLS,
+    *,
+    most_cells: int = 18,
+    outputs: bool = True,
+    conductances: tuple[float, float] = (1e-7, 1e-2),
+) -> Circuit:
+    """Random circuits of 2 to about 30 nodes with exactly one operating point.
+
+    Parameters
+    ----------
+    cells
+        Kinds of cells to draw from; see :data:`CELLS`.
+    most_cells
+        Largest number of cells.
+    outputs
+        Whether to give the circuit outputs, single-ended ones and pairs.
+    conductances
+        Range [S] of the resistors.
+    """
+    sketch = _Sketch(draw, conductances)
+    for _ in range(draw(st.integers(0, 3))):
+        sketch.inputs.append(sketch.fresh())
+    sketch.add_resistor()
+    count = draw(st.integers(1, most_cells))
+    for cell in draw(st.lists(st.sampled_from(list(cells)), min_size=count, max_size=count)):
+        getattr(sketch, f"add_{cell}")()
+    for name in sketch.inputs:  # a bare input is legal, but then says nothing
+        sketch.resistor(name, sketch.nodes[-1] if name != sketch.nodes[-1] else GROUND)
+    pairs = []
+    if outputs:
+        for _ in range(draw(st.integers(1, 3))):
+            plus = draw(st.sampled_from(sketch.nodes[1:]))
+            minus = draw(st.sampled_from([GROUND, GROUND, *(n for n in sketch.nodes[1:] if n != plus)]))
+            pairs.append((plus, minus))
+    trainable = draw(st.sampled_from([(), ("a",), ("b",), ("a", "b")]))
+    return sketch.circuit(trainable, pairs)
+
+
+@st.composite
+def experiments(
+    draw: Draw, cells: Sequence[str] = CELLS, *, most_samples: int = 3, **options: Any
+) -> tuple[Circuit, np.ndarray]:
+    """Random circuits with input voltages (B, I) [V]; ``options`` go to :func:`circuits`."""
+    circuit = draw(circuits(cells, **options))
+    batch, count = draw(st.integers(1, most_samples)), len(circuit.input_nodes)
+    values = draw(st.lists(volts(), min_size=batch * count, max_size=batch * count))
+    return circuit, np.array(values, dtype=float).reshape(batch, count)
+
+
+def has_cell(device: type[Device]) -> bool:
+    """Whether :func:`circuits` knows a cell with this device."""
+    return hasattr(_Sketch, f"add_{device.kind}")
