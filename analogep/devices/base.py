@@ -120,7 +120,7 @@ class Device:
             low_bad = array <= info.low if info.low_open else array < info.low
             bad = ~np.isfinite(array) | low_bad | (array > info.high)
             for e in np.flatnonzero(bad):
-                faults.append(Fault(names[e], f"{key} = {array.flat[e]:g} {info.unit} {_range_text(info)}"))
+                faults.append(Fault(names[e], f"{key} = {array.flat[e]:g}{_unit(info)} {_range_text(info)}"))
         return faults
 
     def __post_init__(self) -> None:
@@ -153,6 +153,10 @@ class Device:
         raise NotImplementedError
 
 
+def _unit(info: Parameter) -> str:
+    return "" if info.unit == "1" else f" {info.unit}"
+
+
 def _range_text(info: Parameter) -> str:
     if info.low == 0 and info.high == math.inf:
         sign = "positive" if info.low_open else "non-negative"
@@ -160,7 +164,7 @@ def _range_text(info: Parameter) -> str:
     if info.low == -math.inf and info.high == math.inf:
         return "must be finite"
     left = "(" if info.low_open else "["
-    return f"must lie in {left}{info.low:g}, {info.high:g}] {info.unit}"
+    return f"must lie in {left}{info.low:g}, {info.high:g}]{_unit(info)}"
 
 
 @dataclass(frozen=True)

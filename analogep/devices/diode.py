@@ -56,7 +56,10 @@ class Diode(OnePort):
         saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
         edge = -3.0 * nvt
         above = np.maximum(w, edge)
-        shockley = saturation * (nvt * np.expm1(np.minimum(above / nvt, _MAX_EXPONENT)) - above)
+        x = above / nvt
+        past = np.maximum(x - _MAX_EXPONENT, 0.0)  # on the linear continuation, its integral
+        grown = np.expm1(np.minimum(x, _MAX_EXPONENT)) + math.exp(_MAX_EXPONENT) * past * (1.0 + 0.5 * past)
+        shockley = saturation * (nvt * grown - above)
         below = np.minimum(w, edge)
         a3 = (3.0 * nvt / math.e) ** 3
         reverse = saturation * (-(below - edge) + 0.5 * a3 * (below**-2 - edge**-2))
@@ -135,11 +138,11 @@ def _junction_voltage(v: Array, p: Values) -> Array:
     if not np.any(resistance):
         return v
     nvt, saturation = _nvt(p), p["saturation_current"]
-    # Both starting points lie on the side of the root from which Newton's method on a convex, increasing
-    # function descends monotonically.
+    # Both starting points, 0 for a reverse voltage, lie right of the root, from where Newton's method on a
+    # convex, increasing function descends monotonically. From the left it would overshoot by up to Rs Is.
     forward = np.maximum(v, 0.0)
     drop = np.where(resistance > 0, resistance, 1.0) * saturation
-    w = np.where((v > 0) & (resistance > 0), np.minimum(forward, nvt * np.log1p(forward / drop)), v)
+    w = np.where(resistance > 0, np.minimum(forward, nvt * np.log1p(forward / drop)), v)
     w = np.asarray(w, dtype=float)
     for _ in range(100):
         i, g = _junction(w, p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,7 +29,7 @@ class Resistor(OnePort):
     @classmethod
     def from_resistance(cls, resistance: float) -> Resistor:
         """Return the resistor of ``resistance`` [Ω]; raises :class:`CircuitError` unless it is positive."""
-        if not resistance > 0:
+        if not 0 < resistance < math.inf:
             raise CircuitError(
                 "device resistor", [Fault("resistance", f"{resistance:g} Ω must be finite and positive")]
             )
