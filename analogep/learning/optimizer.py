@@ -51,8 +51,16 @@ class SGD:
         """Return the new parameters."""
         new = {}
         for block, value in parameters.items():
-            moved = value - self.rates[block] * gradient[block]
-            if block in self.bounds:
-                np.clip(moved, *self.bounds[block], out=moved)
-            new[block] = moved
-        return new
+            new[block] = value - self.rates[block] * gradient[block]
+        return self.clip(new)
+
+    def clip(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the parameters, each block within its bounds."""
+        return {
+            block: np.clip(value, *self.bounds[block]) if block in self.bounds else value
+            for block, value in parameters.items()
+        }
+
+    def decayed(self, factor: float) -> SGD:
+        """Return the optimizer with all rates multiplied by ``factor``."""
+        return SGD({block: rate * factor for block, rate in self.rates.items()}, self.bounds)

@@ -1,0 +1,128 @@
+"""Commands: thin wrappers that parse, call the library, and show what came back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="analogep",
+    help="Analog circuits that learn by equilibrium propagation: train, export to SPICE, verify in ngspice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder in which the run folder is made.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one entry, e.g. --set training.epochs=5."),
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from analogep import __version__
+
+        typer.echo(f"analogep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Analog circuits that learn by equilibrium propagation."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
+) -> None:
+    """Train a nonlinear resistive network on handwritten digits and verify its netlist in ngspice."""
+    from analogep.cli.runs import train_and_report
+
+    changes = [f"seed={seed}"] + ([f"training.epochs={epochs}"] if epochs is not None else [])
+    train_and_report("digits", changes, out)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="TOML file, or the name of a shipped configuration.")],
+    out: Out = Path("runs"),
+    set_: Settings = None,
+) -> None:
+    """Train the network that CONFIG describes; write a run folder and verify the netlist."""
+    from analogep.cli.runs import train_and_report
+
+    train_and_report(config, set_ or [], out)
+
+
+@app.command()
+def solve(
+    netlist: Annotated[Path, typer.Argument(help="ngspice netlist.")],
+    input_: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NODE=VOLT", help="Voltage of an input node [V]; repeat for more."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="auto, newton, layered, transient, or ngspice.")] = "auto",
+) -> None:
+    """Find the operating point of NETLIST and print every node voltage."""
+    from analogep.cli.netlists import solve_netlist
+
+    solve_netlist(netlist, input_ or [], method)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output if not given.")] = None,
+    dialect: Annotated[str, typer.Option(help="SPICE dialect.")] = "ngspice",
+    sample: Annotated[int, typer.Option(min=0, help="Test sample whose input voltages are written.")] = 0,
+) -> None:
+    """Write the trained circuit of RUN as a SPICE netlist."""
+    from analogep.cli.netlists import export_run
+
+    export_run(run, output, dialect, sample)
+
+
+@app.command()
+def verify(
+    subject: Annotated[Path, typer.Argument(metavar="RUN_OR_NETLIST", help="Run folder or netlist.")],
+    samples: Annotated[int | None, typer.Option(min=1, help="Test samples of a run.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Largest |ΔV| that passes [V].")] = None,
+) -> None:
+    """Compare ngspice with the native solver at every node; exit code 1 if they differ."""
+    from analogep.cli.netlists import verify_subject
+
+    if not verify_subject(subject, samples, tolerance):
+        raise typer.Exit(1)
+
+
+@app.command()
+def gradcheck(
+    config: Annotated[str, typer.Argument(help="TOML file, or the name of a shipped configuration.")],
+    samples: Annotated[int, typer.Option(min=1, help="Training samples in the batch.")] = 8,
+    beta: Annotated[float | None, typer.Option(help="Nudging strength [S]; suggested if not given.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw the audit to this file.")] = None,
+    set_: Settings = None,
+) -> None:
+    """Compare every rule's gradient with the adjoint, per parameter block; exit code 1 if centered EP fails."""
+    from analogep.cli.gradients import check_gradients
+
+    if not check_gradients(config, set_ or [], samples, beta, figure):
+        raise typer.Exit(1)
+
+
+@app.command()
+def devices() -> None:
+    """List all devices with their parameters, units and defaults."""
+    from analogep.cli.netlists import list_devices
+
+    list_devices()

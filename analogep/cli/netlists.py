@@ -1,0 +1,146 @@
+"""``solve``, ``export``, ``verify`` and ``devices``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from analogep.circuit import Circuit
+from analogep.cli.console import console
+from analogep.devices import REGISTRY
+from analogep.errors import InputError
+from analogep.learning import SquaredError
+from analogep.solve import METHODS, Nudge, operating_point
+from analogep.spice import compare, read_netlist, to_netlist
+from analogep.spice import operating_point as spice_operating_point
+from analogep.spice.dialects import DIALECTS
+from analogep.training import Problem
+from analogep.training.folder import read_run, write_text
+
+if TYPE_CHECKING:
+    from analogep.spice.parity import ParityReport
+    from analogep.spice.reader import Netlist
+
+
+def _read(path: Path) -> Netlist:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise InputError(f"cannot read {path}: {reason}") from None
+    return read_netlist(text, source=str(path))
+
+
+def _inputs(circuit: Circuit, given: Sequence[str], default: np.ndarray | None) -> dict[str, float]:
+    """Return the voltage of each input node from NODE=VOLT texts, then from the netlist."""
+    values: dict[str, float] = {}
+    if default is not None:
+        values = dict(zip(circuit.inputs, default[0].tolist(), strict=True))
+    for text in given:
+        node, equals, number = text.partition("=")
+        try:
+            voltage = float(number)
+        except ValueError:
+            voltage = math.nan
+        if not equals or not math.isfinite(voltage):
+            raise InputError(f"--input {text!r} is not NODE=VOLT with a finite voltage, e.g. --input x0=0.5")
+        if node not in circuit.inputs:
+            known = ", ".join(circuit.inputs) or "none"
+            raise InputError(f"--input {text!r}: {node!r} is not an input; the inputs are {known}")
+        values[node] = voltage
+    missing = [name for name in circuit.inputs if name not in values]
+    if missing:
+        raise InputError(f"inputs without a voltage: {', '.join(missing)}; give --input NODE=VOLT")
+    return values
+
+
+def solve_netlist(path: Path, given: Sequence[str], method: str) -> None:
+    """Print the operating point of a netlist."""
+    if method not in (*METHODS, "ngspice"):
+        raise InputError(f"unknown method {method!r}; use one of {', '.join((*METHODS, 'ngspice'))}")
+    netlist = _read(path)
+    circuit = netlist.circuit
+    voltages: Mapping[str, float] = _inputs(circuit, given, netlist.inputs)
+    if method == "ngspice":
+        solution = spice_operating_point(circuit, voltages or None)
+    else:
+        solution = operating_point(circuit, voltages or None, method=method)  # type: ignore[arg-type]
+    table = Table("node", "voltage [V]", title=f"{path.name}: {solution.engine}")
+    table.columns[1].justify = "right"
+    for name, value in zip(circuit.nodes[1:], solution.voltages[0, 1:], strict=True):
+        table.add_row(name, f"{value:.12g}")
+    console.print(table)
+    console.print(
+        f"largest Kirchhoff residual {solution.residual[0]:.3g} A, power {solution.power[0]:.6g} W, "
+        f"{int(solution.iterations[0])} iterations, {solution.wall_time * 1e3:.3g} ms"
+    )
+
+
+def export_run(folder: Path, output: Path | None, dialect: str, sample: int) -> None:
+    """Write a trained circuit as a netlist."""
+    if dialect not in DIALECTS:
+        raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
+    saved = read_run(folder)
+    test = saved.problem.test
+    if sample >= len(test):
+        raise InputError(f"--sample {sample}: the test set has {len(test)} samples, 0 to {len(test) - 1}")
+    title = f"{saved.problem.config.name}, trained by analogep, test sample {sample}"
+    text = to_netlist(saved.problem.circuit, test.inputs[sample : sample + 1], dialect=dialect, title=title)
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+        console.print(f"netlist   {output}")
+
+
+def verify_circuit(
+    problem: Problem, circuit: Circuit, beta: float, samples: int, tolerance: float
+) -> ParityReport:
+    """Compare ngspice with the native solver on test samples, in the free and both nudged phases."""
+    count = min(samples, len(problem.test))
+    inputs, targets = problem.test.inputs[:count], problem.test.targets[:count]
+    outputs = problem.solver(circuit, inputs).outputs
+    form = problem.config.learning.nudge
+    cost = SquaredError()
+    nudges: dict[str, Nudge | None] = {"free": None}
+    nudges["nudged +β"] = cost.nudge(beta, outputs, targets, form)
+    if problem.config.learning.variant != "positive":
+        nudges["nudged -β"] = cost.nudge(-beta, outputs, targets, form)
+    return compare(circuit, inputs, nudges, tolerance=tolerance)
+
+
+def verify_subject(subject: Path, samples: int | None, tolerance: float | None) -> bool:
+    """Verify a run folder or a netlist; print the report and return whether it passed."""
+    if tolerance is not None and not (0 < tolerance < math.inf):
+        raise InputError(f"--tolerance {tolerance:g} V must be finite and positive")
+    if subject.is_dir():
+        saved = read_run(subject)
+        problem, config = saved.problem, saved.problem.config.verify
+        report = verify_circuit(
+            problem, problem.circuit, saved.beta, samples or config.samples, tolerance or config.tolerance
+        )
+    else:
+        netlist = _read(subject)
+        values = _inputs(netlist.circuit, (), netlist.inputs)
+        inputs = netlist.circuit.input_array(values or None)
+        report = compare(netlist.circuit, inputs, {"free": None}, tolerance=tolerance or 1e-9)
+    console.print(report.summary(), soft_wrap=True)
+    return bool(report.passed)
+
+
+def list_devices() -> None:
+    """Print all devices with their parameters."""
+    table = Table("device", "pins", "parameter", "unit", "default", "meaning")
+    for kind, device in REGISTRY.items():
+        pins = ", ".join(device.pins)
+        for name, info in device.parameters().items():
+            default = "required" if info.default is None else f"{info.default:g}"
+            trained = " (trainable)" if info.trainable else ""
+            table.add_row(kind, pins, name, info.unit, default, info.doc + trained)
+            kind = pins = ""
+    console.print(table)

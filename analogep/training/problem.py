@@ -1,0 +1,155 @@
+"""From a configuration to the things it describes: data in volts, circuit, rule, optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.devices import Diode, IdealDiode
+from analogep.errors import ConfigError, Fault
+from analogep.learning import SGD, EquilibriumPropagation, NativeSolver, largest_safe_beta, suggest_beta
+from analogep.networks import Initial, deep_resistive, positive_part, uniform
+from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig
+from analogep.training.data import DataSet, Part, load
+from analogep.training.encoders import VoltageEncoder, one_hot
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Volts:
+    """One part of the data as voltages: inputs (S, I), targets (S, O) [V], and classes (S,) if any."""
+
+    inputs: Array
+    targets: Array
+    labels: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a configuration describes, before any training."""
+
+    config: TrainConfig
+    data: DataSet
+    train: Volts
+    test: Volts
+    circuit: Circuit
+    optimizer: SGD
+    solver: NativeSolver
+    shuffle: np.random.Generator
+
+    def rule(self, circuit: Circuit) -> tuple[EquilibriumPropagation, str]:
+        """Return the learning rule for ``circuit`` and, in a sentence, where its β comes from."""
+        learning = self.config.learning
+        if learning.beta == "auto":
+            first = slice(0, max(self.config.training.batch, 16))
+            found = suggest_beta(circuit, self.train.inputs[first], self.train.targets[first])
+            beta, reason = found.beta, str(found)
+        else:
+            beta = float(learning.beta)
+            reason = f"β = {beta:.3g} S from the configuration"
+        return EquilibriumPropagation(beta, learning.variant, learning.nudge, check=False), reason
+
+    def check_beta(self, circuit: Circuit, beta: float) -> None:
+        """Raise :class:`ConfigError` if −β would make the nudged phase non-convex."""
+        learning = self.config.learning
+        if learning.variant == "positive" or learning.nudge == "frozen":
+            return
+        limit = largest_safe_beta(circuit)
+        if beta >= limit:
+            raise ConfigError(
+                "configuration",
+                [
+                    Fault(
+                        "learning.beta",
+                        f"{beta:g} S is not below {limit:.4g} S, the conductance that holds the outputs; "
+                        'use a smaller β, variant = "positive" or nudge = "frozen"',
+                    )
+                ],
+            )
+
+
+def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = None) -> Problem:
+    """Build what ``config`` describes; every random draw comes from its seed.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    parameters
+        Trained parameters to put into the circuit instead of initial ones.
+
+    Raises
+    ------
+    ConfigError, CircuitError
+        If the parts do not fit together; names the entries.
+    """
+    seeds = np.random.SeedSequence(config.seed).spawn(2)
+    initial_rng, shuffle_rng = (np.random.default_rng(s) for s in seeds)
+    data = load(config.data)
+    encoder = VoltageEncoder(config.encoder.gain, config.encoder.center, config.encoder.doubled)
+    network = config.network
+    layers = [encoder.lines(data.train.features.shape[1]), *network.hidden_layers, data.outputs]
+    circuit = deep_resistive(
+        layers,
+        hidden=network.hidden,
+        diode=_diode(network.diode),
+        rails=network.rails,
+        amplifier=network.amplifier,
+        bias=network.bias,
+        bias_voltages=network.bias_voltages,
+        paired_outputs=network.paired_outputs,
+        initial=_initial(network.initial),
+        rng=initial_rng,
+    )
+    optimizer = SGD(dict(config.training.rates), dict(config.training.bounds))
+    optimizer.check(circuit)
+    bounded = optimizer.clip(circuit.parameters) if parameters is None else dict(parameters)
+    circuit = circuit.with_parameters(bounded)
+    return Problem(
+        config,
+        data,
+        _volts(config, data, data.train, encoder),
+        _volts(config, data, data.test, encoder),
+        circuit,
+        optimizer,
+        NativeSolver(config.engine),
+        shuffle_rng,
+    )
+
+
+def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncoder) -> Volts:
+    learning = config.learning
+    if part.labels is not None:
+        targets = one_hot(part.labels, data.classes, learning.target_high, learning.target_low)
+    else:
+        assert part.targets is not None
+        targets = part.targets
+    return Volts(encoder(part.features), targets, part.labels)
+
+
+def _diode(config: DiodeConfig) -> Diode | IdealDiode:
+    if config.kind == "ideal_diode":
+        return IdealDiode(threshold=config.threshold)
+    return Diode(
+        saturation_current=config.saturation_current,
+        emission=config.emission,
+        series_resistance=config.series_resistance,
+        gmin=config.gmin,
+        temperature=config.temperature,
+    )
+
+
+def _initial(config: InitialConfig) -> Initial | dict[str, Array]:
+    if config.kind == "values":
+        return {name: np.array(rows) for name, rows in config.values.items()}
+    if config.kind == "uniform":
+        return uniform(config.low, config.high)
+    return positive_part(config.scale, config.gain)
