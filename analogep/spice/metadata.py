@@ -49,7 +49,8 @@ def comment(*fields: str) -> list[str]:
 def exact_comment(conductance: Array) -> list[str]:
     """Return the ``exact`` comment for conductances (E,) [S] written as 1/g, or none if all are exact."""
     g = np.asarray(conductance, float)
-    back = 1.0 / (1.0 / g)
+    with np.errstate(over="ignore"):  # the writer reports it
+        back = 1.0 / (1.0 / g)
     if np.array_equal(g, back):
         return []
     steps = np.zeros(len(g), np.int64)

@@ -1,0 +1,222 @@
+"""Every circuit comes back from its netlist as it was, to the last bit."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import DEVICES, circuits, experiments
+
+from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.devices import REGISTRY, Diode, MultiPort, Resistor
+from analogep.errors import InputError, NetlistError
+from analogep.solve import ConductanceNudge, CurrentNudge
+from analogep.spice import from_netlist, read_netlist, to_netlist
+from analogep.spice.dialects import DIALECTS
+
+
+def element(kind: str, values: dict[str, float], name: str = "e1") -> Circuit:
+    """A circuit around one element: its nodes clamped, or held by resistors where it fixes them itself."""
+    device = REGISTRY[kind]
+    pins = np.arange(1, 1 + len(device.pins))[None, :]
+    nodes = ("0", "Alpha", "b.2", "_c", "D4")[: 1 + len(device.pins)]
+    held = np.array([[k, 0] for k in range(1, len(nodes))])
+    leak = Bank(
+        "leaks", Resistor, held, {"conductance": np.full(len(held), 1e-3)}, [f"r{k}" for k in held[:, 0]]
+    )
+    trainable = {key for key, info in device.parameters().items() if info.trainable}
+    bank = Bank("bank_1", device, pins, {k: np.array([v]) for k, v in values.items()}, (name,), trainable)
+    return Circuit(nodes, (leak, bank), (), np.zeros(0, int), np.array([[1, 0], [2, 1]]))
+
+
+@pytest.mark.parametrize("kind", REGISTRY)
+@given(data=st.data())
+def test_every_device_comes_back(kind: str, data: st.DataObject) -> None:
+    circuit = element(kind, data.draw(DEVICES[kind]))
+    assert from_netlist(to_netlist(circuit)) == circuit
+
+
+def writable(circuit: Circuit) -> bool:
+    """Whether no conductance is so small that 1/g overflows; those are refused, which has its own test."""
+    return all(
+        not ((bank.values["conductance"] > 0) & (bank.values["conductance"] < 1e-300)).any()
+        for bank in circuit.banks
+        if bank.device is Resistor
+    )
+
+
+@given(circuits().filter(writable))
+def test_random_circuits_come_back(circuit: Circuit) -> None:
+    assert from_netlist(to_netlist(circuit)) == circuit
+
+
+@given(experiments().filter(lambda case: writable(case[0])), st.data())
+def test_inputs_and_nudges_come_back(case: tuple[Circuit, np.ndarray], data: st.DataObject) -> None:
+    circuit, inputs = case
+    numbers = st.floats(-1, 1, allow_subnormal=False)
+    shape = (len(inputs), len(circuit.output_pairs))
+    values = np.array(data.draw(st.lists(numbers, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1])))
+    values = values.reshape(shape)
+    nudge = data.draw(st.sampled_from([ConductanceNudge(-1e-6, values), CurrentNudge(values)]))
+    sample = len(inputs) - 1
+    read = read_netlist(to_netlist(circuit, inputs, nudge=nudge, sample=sample, title="Phase 2"))
+    assert read.circuit == circuit
+    assert read.title == "Phase 2"
+    np.testing.assert_array_equal(read.inputs, inputs[sample : sample + 1] if circuit.inputs else None)
+    assert type(read.nudge) is type(nudge)
+    for key, value in vars(nudge).items():
+        np.testing.assert_array_equal(getattr(read.nudge, key), value[-1:] if np.ndim(value) else value)
+
+
+def test_zero_volts_are_not_given_inputs() -> None:
+    circuit = crossbar_circuit(np.array([[1e-3]]))
+    assert read_netlist(to_netlist(circuit)).inputs is None
+    np.testing.assert_array_equal(read_netlist(to_netlist(circuit, [0.0])).inputs, [[0.0]])
+
+
+def crossbar_circuit(g: np.ndarray) -> Circuit:
+    rows, columns = g.shape
+    nodes = ["0", *(f"x{r}" for r in range(rows)), *(f"y{c}" for c in range(columns))]
+    index = np.arange(1, 1 + rows + columns)
+    crossbar = Crossbar("W", index[:rows], index[rows:], g)
+    leaks = np.stack([index[rows:], 0 * index[rows:]], axis=1)
+    bank = Bank(
+        "leak", Resistor, leaks, {"conductance": np.full(columns, 1e-3)}, [f"R{c}" for c in range(columns)]
+    )
+    return Circuit(tuple(nodes), (bank,), (crossbar,), index[:rows], leaks)
+
+
+def test_conductances_come_back_to_the_last_bit_and_zeros_stay() -> None:
+    rng = np.random.default_rng(7)
+    g = 10.0 ** rng.uniform(-12, 2, (60, 50))
+    g[rng.random(g.shape) < 0.1] = 0.0
+    g[0, :3] = np.nextafter(1.0, 0.0), 1.0, np.nextafter(1.0, 2.0)
+    assert not np.array_equal(g[g > 0], 1 / (1 / g[g > 0]))  # else this shows nothing
+    circuit = crossbar_circuit(g)
+    back = from_netlist(to_netlist(circuit))
+    assert back == circuit
+    bank = Bank(
+        "many",
+        Resistor,
+        np.array([[1, 61]] * g.size),
+        {"conductance": g.ravel()},
+        [f"m{k}" for k in range(g.size)],
+    )
+    circuit = Circuit(circuit.nodes, (*circuit.banks, bank), circuit.crossbars, circuit.input_nodes)
+    assert from_netlist(to_netlist(circuit)) == circuit
+
+
+def test_diodes_whose_gmin_differs_come_back_and_share_the_smallest() -> None:
+    values = {
+        "saturation_current": np.full(3, 1e-14),
+        "emission": np.ones(3),
+        "series_resistance": np.array([0.0, 0.0, 10.0]),
+        "gmin": np.array([1e-15, 1e-12, 1e-11]),
+        "temperature": np.array([300.15, 77.0, 123.4]),
+    }
+    bank = Bank("d", Diode, np.array([[1, 0]] * 3), values, ("a", "b", "c"))
+    circuit = Circuit(("0", "x"), (bank,), (), np.array([1]))
+    text = to_netlist(circuit, [0.5])
+    assert "gmin=1.0000000000000001e-15" in text
+    assert "Rb_gmin x 0 " in text
+    assert from_netlist(text) == circuit
+
+
+def test_empty_banks_and_names_that_begin_with_their_letter() -> None:
+    base = element("resistor", {"conductance": 1e-3}, "R7")
+    empty = Bank("none", Diode, np.zeros((0, 2)), dict.fromkeys(Diode.parameters(), np.zeros(0)), ())
+    circuit = Circuit(base.nodes, (*base.banks, empty), (), base.input_nodes, base.output_pairs)
+    text = to_netlist(circuit)
+    assert "\nR7 " in text
+    assert from_netlist(text) == circuit
+
+
+def test_the_text_is_plain() -> None:
+    text = to_netlist(crossbar_circuit(np.array([[2e-3, 0.0]])), [0.25], title="A title")
+    assert text.splitlines()[0] == "A title"
+    assert text.endswith("\n.end\n")
+    assert "\nRW_0_0 x0 y0 500\n" in text
+    assert "RW_0_1" not in text
+    assert "\nVx0 x0 0 0.25\n" in text
+
+
+def test_writing_100_000_resistors_takes_well_under_a_second() -> None:
+    circuit = crossbar_circuit(10.0 ** np.random.default_rng(0).uniform(-6, -3, (784, 130)))
+    to_netlist(circuit)
+    started = time.perf_counter()
+    text = to_netlist(circuit, np.zeros(784))
+    assert time.perf_counter() - started < 0.5
+    assert from_netlist(text) == circuit
+
+
+# --- what cannot be written ----------------------------------------------------------------------------
+
+
+def faults(circuit: Circuit, **options: object) -> str:
+    with pytest.raises(NetlistError) as caught:
+        to_netlist(circuit, **options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def line(*names: str) -> Circuit:
+    """Resistors in a line from ground through the nodes of these names."""
+    nodes = ("0", *names)
+    pins = np.array([[k, k - 1] for k in range(1, len(nodes))])
+    bank = Bank("r", Resistor, pins, {"conductance": np.full(len(pins), 1e-3)}, [f"q{k}" for k in pins[:, 0]])
+    return Circuit(nodes, (bank,), (), np.array([len(names)]))
+
+
+@pytest.mark.parametrize("name", ["gnd", "GND", "table", "x.Value", "ac", "temper"])
+def test_node_names_that_ngspice_takes_for_something_else(name: str) -> None:
+    assert name in faults(line("a", name))
+
+
+def test_names_that_would_collide_are_all_named() -> None:
+    bank = Bank(
+        "r", Resistor, np.array([[1, 0]] * 3), {"conductance": np.full(3, 1e-3)}, ("a", "Ra", "RRa")
+    )
+    circuit = Circuit(("0", "x"), (bank,))
+    assert from_netlist(to_netlist(circuit)) == circuit  # all prefixed: no collision
+    other = Bank("s", Resistor, np.array([[1, 0]]), {"conductance": np.full(1, 1e-3)}, ("RRA_",))
+    third = Bank("t", Resistor, np.array([[1, 0]] * 2), {"conductance": np.full(2, 1e-3)}, ("RA_", "z"))
+    assert "rra_" in faults(Circuit(("0", "x"), (other, third)))
+
+
+def test_helper_nodes_that_exist_already() -> None:
+    values = {"voltage_gain": np.array([4.0]), "current_gain": np.array([0.25])}
+    bank = Bank("amps", REGISTRY["amplifier"], np.array([[1, 2]]), values, ("a1",))
+    circuit = Circuit(("0", "in", "out", "OUT_a1_AMP"), (bank,), (), np.array([1, 3]))
+    assert "a1" in faults(circuit)
+
+
+def test_values_that_spice_cannot_hold() -> None:
+    bank = Bank("r", Resistor, np.array([[1, 0]]), {"conductance": np.array([1e-310])}, ("tiny",))
+    assert "tiny" in faults(Circuit(("0", "x"), (bank,)))
+    diode = element("diode", {**Diode().values, "saturation_current": 1e-29})
+    assert "e1" in faults(diode)
+
+
+def test_wrong_arguments() -> None:
+    circuit = line("a", "b")
+    for options in ({"dialect": "spice4"}, {"title": ""}, {"title": "two\nlines"}, {"sample": 1}):
+        with pytest.raises(InputError):
+            to_netlist(circuit, [1.0], **options)  # type: ignore[arg-type]
+
+
+def test_nudges_without_a_spice_form_are_refused() -> None:
+    class Cubic:
+        def evaluate(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return outputs**3, 3 * outputs**2
+
+        def select(self, samples: np.ndarray) -> Cubic:
+            return self
+
+    assert "Cubic" in faults(element("resistor", {"conductance": 1.0}), nudge=Cubic())
+
+
+def test_every_multiport_and_dialect_is_covered() -> None:
+    assert set(DIALECTS) == {"ngspice"}
+    assert {k for k, d in REGISTRY.items() if issubclass(d, MultiPort)} <= set(DEVICES)
