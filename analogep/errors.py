@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+SHOWN_FAULTS = 30
+"""Faults that one message spells out; all of them are in ``FaultsError.faults``."""
+
+
 class AnalogepError(Exception):
     """Base of all errors that a user can cause and mend."""
 
@@ -32,14 +36,16 @@ class FaultsError(AnalogepError):
     subject
         What was being checked, for the first line of the message.
     faults
-        Every fault found, in the order of the input.
+        Every fault found, in the order of the input; the message spells out the first ``SHOWN_FAULTS``.
     """
 
     def __init__(self, subject: str, faults: Sequence[Fault]) -> None:
         self.subject = subject
         self.faults = tuple(faults)
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        lines = [f"{subject} has {count}:", *(f"  - {fault}" for fault in self.faults)]
+        lines = [f"{subject} has {count}:", *(f"  - {fault}" for fault in self.faults[:SHOWN_FAULTS])]
+        if len(self.faults) > SHOWN_FAULTS:
+            lines.append(f"  - and {len(self.faults) - SHOWN_FAULTS} more")
         super().__init__("\n".join(lines))
 
 

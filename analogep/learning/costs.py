@@ -64,7 +64,10 @@ def target_array(circuit: Circuit, targets: ArrayLike, batch: int) -> Array:
     count = len(circuit.output_pairs)
     if not count:
         raise InputError("the circuit has no outputs to learn from; name outputs when you build it")
-    array = np.atleast_2d(np.asarray(targets, dtype=float))
+    try:
+        array = np.atleast_2d(np.asarray(targets, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"targets are not numbers: {error}") from None
     if array.shape != (batch, count):
         raise InputError(f"targets have shape {array.shape}; expected (batch, outputs) = {(batch, count)}")
     if not np.isfinite(array).all():

@@ -29,7 +29,7 @@ class Solver(Protocol):
     """Anything that finds operating points like :func:`analogep.operating_point`."""
 
     def __call__(
-        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | None = None
+        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | Array | None = None
     ) -> Solution:
         """Return the operating points of a batch."""
         ...
@@ -43,7 +43,7 @@ class NativeSolver:
     options: NewtonOptions = NewtonOptions()
 
     def __call__(
-        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | None = None
+        self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | Array | None = None
     ) -> Solution:
         """Return the operating points of a batch; see :func:`analogep.operating_point`."""
         return operating_point(circuit, inputs, nudge, self.method, v0, self.options)
@@ -158,12 +158,16 @@ class EquilibriumPropagation:
         betas = {"positive": (0.0, self.beta), "negative": (-self.beta, 0.0)}.get(
             self.variant, (-self.beta, self.beta)
         )
-        phases = [
-            free
-            if beta == 0.0
-            else solver(circuit, array, cost.nudge(beta, outputs, wanted, self.nudge), v0=free)
-            for beta in betas
-        ]
+        phases: list[Solution] = []
+        start: Solution | Array = free
+        for beta in betas:
+            if beta == 0.0:
+                phases.append(free)
+                continue
+            nudge = cost.nudge(beta, outputs, wanted, self.nudge)
+            phases.append(solver(circuit, array, nudge, v0=start))
+            # to first order the other phase is the mirror image of this one about the free phase
+            start = 2.0 * free.voltages - phases[-1].voltages
         difference = energy_difference(circuit, phases[0].voltages, phases[1].voltages)
         raw = {key: value / (betas[1] - betas[0]) for key, value in difference.items()}
         return Gradient(

@@ -82,6 +82,8 @@ def _energy_scale(circuit: Circuit) -> EnergyScale:
     for n in np.flatnonzero(free):
         by_unknown.setdefault(int(plan.unknown[n]), []).append(int(n))
 
+    origin: dict[int, str] = {}  # the element that gave a node its scale
+
     def fill(start: int) -> str | None:
         """Give every node that hangs on ``start`` its scale; return the culprit of a contradiction."""
         queue = deque([start])
@@ -94,6 +96,9 @@ def _energy_scale(circuit: Circuit) -> EnergyScale:
                 if np.isnan(scales[m]):
                     scales[m] = value
                     queue.append(m)
+                elif abs(scales[m] / value - 1.0) > 1e-9:
+                    name = origin.get(m) or origin.get(n) or f"an element between outputs at {circuit.nodes[m]}"
+                    return f"{name} bridges an amplifier whose gains A and B differ"
             for g in by_node.get(n, ()):
                 if g in seen:
                     continue
@@ -102,6 +107,7 @@ def _energy_scale(circuit: Circuit) -> EnergyScale:
                 for m in nodes:
                     if np.isnan(scales[m]):
                         scales[m] = scales[n]
+                        origin[int(m)] = name
                         queue.append(int(m))
                     elif abs(scales[m] / scales[n] - 1.0) > 1e-9:
                         return f"{name} bridges an amplifier whose gains A and B differ"
