@@ -35,6 +35,13 @@ def _frozen(array: ArrayLike, dtype: Any) -> NDArray[Any]:
     return copy
 
 
+def _numbers(values: ArrayLike, what: str) -> Array:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: not an array of numbers ({error})") from None
+
+
 @dataclass(frozen=True, eq=False)
 class Bank:
     """All elements of one device type that share a name and a trainability, as arrays.
@@ -241,15 +248,18 @@ class Circuit:
                     f"inputs do not fit the circuit: unknown {unknown}, missing {missing}; "
                     f"its inputs are {list(self.inputs)}"
                 )
-            columns = [np.atleast_1d(np.asarray(inputs[k], float)) for k in self.inputs]
-            array = np.stack(np.broadcast_arrays(*columns), axis=-1) if columns else np.zeros((1, 0))
+            columns = [np.atleast_1d(_numbers(inputs[k], f"input {k}")) for k in self.inputs]
+            try:
+                array = np.stack(np.broadcast_arrays(*columns), axis=-1) if columns else np.zeros((1, 0))
+            except ValueError:
+                sizes = {k: len(c) for k, c in zip(self.inputs, columns, strict=True)}
+                raise InputError(
+                    f"inputs have different numbers of samples: {sizes}; give each one, or the same number"
+                ) from None
         elif inputs is None:
             array = np.zeros((1, 0))
         else:
-            try:
-                array = np.atleast_2d(np.asarray(inputs, float))
-            except (TypeError, ValueError) as error:
-                raise InputError(f"inputs are not numbers: {error}") from None
+            array = np.atleast_2d(_numbers(inputs, "inputs"))
         if array.ndim != 2 or array.shape[1] != count:
             raise InputError(
                 f"inputs have shape {np.shape(array)}; this circuit needs (batch, {count}) voltages, "
@@ -270,7 +280,7 @@ class Circuit:
             for key, value in bank.values.items():
                 yield f"{bank.name}.{key}", value, key in bank.trainable
 
-    @cached_property
+    @property
     def parameters(self) -> dict[str, Array]:
         """Trainable parameters by block name ``"<bank>.<parameter>"``, read-only, in SI units."""
         return {name: value for name, value, trainable in self._all_parameters() if trainable}
@@ -296,10 +306,15 @@ class Circuit:
         new: dict[str, Array] = {}
         faults = []
         for name, value in values.items():
-            array = np.asarray(value, dtype=float)
             if name not in known:
                 faults.append(Fault(name, f"unknown parameter block; this circuit has {', '.join(known)}"))
-            elif array.shape != known[name].shape:
+                continue
+            try:
+                array = np.asarray(value, dtype=float)
+            except (TypeError, ValueError) as error:
+                faults.append(Fault(name, f"not an array of numbers ({error})"))
+                continue
+            if array.shape != known[name].shape:
                 faults.append(Fault(name, f"shape {array.shape} does not fit {known[name].shape}"))
             else:
                 new[name] = array

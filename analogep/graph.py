@@ -67,7 +67,8 @@ def circuit_from_graph(
         faults.append(Fault(what, f"unknown node {node!r}"))
         return 0
 
-    builder = _Banks(faults)
+    given = (data.get("name") for _, _, data in graph.edges(data=True))
+    builder = _Banks(faults, {str(name).lower() for name in given if name is not None})
     for u, v, data in graph.edges(data=True):
         builder.add(index[names[u]], index[names[v]], data, find)
     inputs = graph.graph.get("inputs") if inputs is None else inputs
@@ -79,7 +80,7 @@ def circuit_from_graph(
     input_nodes = [find(n, f"input {n}") for n in inputs]
     output_pairs = []
     for output in outputs:
-        if isinstance(output, (tuple, list)) and output not in names:
+        if isinstance(output, list) or (isinstance(output, tuple) and output not in names):
             if len(output) != 2:
                 faults.append(Fault(f"output {output}", "give one node or a pair (positive, negative)"))
                 continue
@@ -97,8 +98,9 @@ def circuit_from_graph(
 class _Banks:
     """Collects edges into banks and crossbars."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[Fault], given: set[str]) -> None:
         self.faults = faults
+        self.given = given
         self.banks: dict[str, tuple[type[Device], frozenset[str], list[Any]]] = {}
         self.crossbars: dict[str, tuple[bool, dict[tuple[int, int], tuple[int, int, float]]]] = {}
         self.counts: dict[str, int] = {}
@@ -116,9 +118,13 @@ class _Banks:
             )
             return
         kind = device.kind
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        name = str(name) if name is not None else f"{kind}{self.counts[kind]}"
-        trainable = _trainable(device, data.get("trainable", False))
+        name = str(name) if name is not None else self._automatic(kind)
+        wish = data.get("trainable", False)
+        try:
+            trainable = _trainable(device, wish)
+        except TypeError:
+            self.faults.append(Fault(name, f"trainable={wish!r}; give true, a parameter's name, or several"))
+            return
         if (crossbar := data.get("crossbar")) is not None:
             self._add_crossbar(name, u, v, device, bool(trainable), crossbar)
             return
@@ -144,6 +150,14 @@ class _Banks:
             return
         known[2].append((name, pins, device.values))
 
+    def _automatic(self, kind: str) -> str:
+        """Return the next name of a kind that no edge was given."""
+        while True:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+            name = f"{kind}{self.counts[kind]}"
+            if name not in self.given:
+                return name
+
     def _add_crossbar(
         self, name: str, u: int, v: int, device: Device, trainable: bool, place: tuple[str, int, int]
     ) -> None:
@@ -151,6 +165,9 @@ class _Banks:
             block, row, column = place
         except (TypeError, ValueError):
             self.faults.append(Fault(name, f"crossbar={place!r}; give (name, row, column)"))
+            return
+        if not all(isinstance(k, (int, np.integer)) and k >= 0 for k in (row, column)):
+            self.faults.append(Fault(name, f"crossbar={place!r}; row and column count from 0"))
             return
         if not isinstance(device, Resistor):
             self.faults.append(Fault(name, f"a crossbar holds resistors, not a {device.kind}"))
@@ -197,7 +214,7 @@ class _Banks:
 
 
 def _trainable(device: Device, wish: object) -> frozenset[str]:
-    if wish is True:
+    if isinstance(wish, (bool, np.bool_)) and wish:
         return frozenset(k for k, info in device.parameters().items() if info.trainable)
     if not wish:
         return frozenset()

@@ -56,14 +56,24 @@ def structural_faults(circuit: Circuit) -> list[Fault]:
     faults = [*_name_faults(circuit), *_shape_faults(circuit)]
     if faults:
         return faults
-    return [*_pin_faults(circuit), *_port_faults(circuit), *_constraint_faults(circuit)]
+    faults = [*_pin_faults(circuit), *_port_faults(circuit)]
+    if _indices_exist(circuit):
+        faults += _constraint_faults(circuit)
+    return faults
+
+
+def _indices_exist(circuit: Circuit) -> bool:
+    used = [circuit.input_nodes, *(bank.pins.ravel() for bank in circuit.banks)]
+    return all(((index >= 0) & (index < len(circuit.nodes))).all() for index in used)
 
 
 def _name_faults(circuit: Circuit) -> Iterator[Fault]:
     if not circuit.nodes or circuit.nodes[0] != "0":
         yield Fault("nodes", 'the first node must be ground, "0"')
     for name in circuit.nodes[1:]:
-        if not isinstance(name, str) or not _NODE_NAME.fullmatch(name):
+        if str(name).lower() == "gnd":
+            yield Fault(f"node {name!r}", 'reserved name: SPICE takes it for ground; use "0" or another name')
+        elif not isinstance(name, str) or not _NODE_NAME.fullmatch(name):
             yield Fault(
                 f"node {name!r}",
                 "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
@@ -116,6 +126,8 @@ def _shape_faults(circuit: Circuit) -> Iterator[Fault]:
                     f"{key!r} of a {bank.device.kind} is not trainable; trainable are {able or 'none'}",
                 )
     for c in circuit.crossbars:
+        if not len(c.rows) or not len(c.columns):
+            yield Fault(f"crossbar {c.name}", "has no rows or no columns; remove it")
         if c.conductance.shape != (len(c.rows), len(c.columns)):
             yield Fault(
                 f"crossbar {c.name}",
@@ -162,6 +174,7 @@ def _port_faults(circuit: Circuit) -> Iterator[Fault]:
 def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
     """Voltage-source loops, nodes driven twice, and loops of amplifiers."""
     sets = _Sets(len(circuit.nodes))
+    reported: set[str] = set()
     for node in circuit.input_nodes:
         sets.join(int(node), 0)
     for bank in circuit.banks:
@@ -170,9 +183,12 @@ def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
             continue
         for name, pins in zip(bank.names, bank.pins, strict=True):
             child, parent = int(pins[device.child]), int(pins[1 - device.child])
+            if child == parent:  # a fault of its pins
+                continue
             # An amplifier's output is fixed relative to its input *and* to ground through one equation;
             # joining it to its input keeps "one equation per joined pair" exact.
             if not sets.join(child, parent):
+                reported.add(name)
                 what = (
                     "closes a loop of voltage sources and inputs"
                     if device.reversible
@@ -180,7 +196,7 @@ def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
                 )
                 a, b = circuit.nodes[child], circuit.nodes[parent]
                 yield Fault(name, f"{what} (nodes {a}, {b}); remove one, or add a series resistor")
-    yield from _undirectable(circuit)
+    yield from (fault for fault in _undirectable(circuit) if fault.where not in reported)
 
 
 def _undirectable(circuit: Circuit) -> Iterator[Fault]:

@@ -95,7 +95,7 @@ def one_port_cases(draw: Any, device: type[OnePort]) -> tuple[dict[str, np.ndarr
 
 
 # Central differences with h = 1e-4 s, s being the scale of the law, miss the derivative by h² f‴/6. For
-# f = exp(v/s) that is 1.7e-9 of f'; on a reverse branch 1/w³ with w < −3s it is (20/9)·1e-8/6; with a series
+# f = exp(v/s) that is 1.7e-9 of f'; on a reverse branch 1/w³ with w < -3s it is (20/9)·1e-8/6; with a series
 # resistance the law is flatter than either. 1e-7 leaves room for the products of these terms.
 TRUNCATION = 1e-7
 
@@ -218,7 +218,7 @@ def test_thermal_voltage_is_ngspices() -> None:
 
 
 def test_a_forward_diode_follows_shockley() -> None:
-    # By hand: 1e-14 (e^(0.6/0.02586492…) − 1) + 1e-15 · 0.6.
+    # By hand: 1e-14 (e^(0.6/0.02586492…) - 1) + 1e-15 · 0.6.
     nvt = BOLTZMANN * NOMINAL_TEMPERATURE / ELEMENTARY_CHARGE
     i, g = at(0.6, diode())
     assert i == pytest.approx(1e-14 * (math.exp(0.6 / nvt) - 1) + 6e-16, rel=1e-13)
@@ -226,17 +226,17 @@ def test_a_forward_diode_follows_shockley() -> None:
 
 
 def test_the_reverse_branch_follows_ngspices_cubic_law() -> None:
-    # ngspice manual, "Diode model": below −3 nV_T, i = −Is (1 + (3 nV_T / (v e))³), here at −1 V.
+    # ngspice manual, "Diode model": below -3 nV_T, i = -Is (1 + (3 nV_T / (v e))³), here at -1 V.
     nvt = 1.5 * BOLTZMANN * NOMINAL_TEMPERATURE / ELEMENTARY_CHARGE
     cube = (3 * nvt / (-1.0 * math.e)) ** 3
     i, g = at(-1.0, diode(saturation_current=1e-12, emission=1.5, gmin=0.0))
     assert i == pytest.approx(-1e-12 * (1 + cube), rel=1e-14)
-    # d/dv of −Is a³ v⁻³ is 3 Is a³ v⁻⁴, a = 3 nV_T / e.
+    # d/dv of -Is a³ v⁻³ is 3 Is a³ v⁻⁴, a = 3 nV_T / e.
     assert g == pytest.approx(3e-12 * (3 * nvt / math.e) ** 3, rel=1e-13)
 
 
 def test_a_reverse_diode_conducts_through_gmin() -> None:
-    # PHYSICS, known traps: at −1 V, gmin = 1e-12 S carries 100 × the current of Is = 1e-14 A.
+    # PHYSICS, known traps: at -1 V, gmin = 1e-12 S carries 100 x the current of Is = 1e-14 A.
     with_gmin, without = at(-1.0, diode(gmin=1e-12))[0], at(-1.0, diode(gmin=0.0))[0]
     assert with_gmin - without == pytest.approx(-1e-12, rel=1e-12)
     assert with_gmin / without == pytest.approx(101, rel=1e-3)
@@ -287,7 +287,7 @@ def test_series_resistance_and_junction_share_the_voltage(values: dict[str, floa
 def test_a_diode_with_series_resistance_agrees_with_lambert_w(
     saturation: float, resistance: float, v: float
 ) -> None:
-    # i = (nV_T/Rs) W(Is Rs/nV_T · e^((v + Is Rs)/nV_T)) − Is (Banwell & Jayakumar 2000, eq. 4), gmin = 0.
+    # i = (nV_T/Rs) W(Is Rs/nV_T · e^((v + Is Rs)/nV_T)) - Is (Banwell & Jayakumar 2000, eq. 4), gmin = 0.
     nvt = thermal_voltage()
     a = saturation * resistance / nvt
     exponent = v / nvt + a
@@ -446,7 +446,7 @@ def test_a_constraint_fixes_the_child_from_the_parent_and_passes_its_current_bac
     solution = operating_point(circuit, [v], method="newton")
     parent, child = float(solution.voltage("parent")[0]), float(solution.voltage("child")[0])
     assert child == pytest.approx(ratio * parent + offset, rel=4 * EPS, abs=4 * EPS * abs(offset))
-    # By hand: 1e-3 (v − parent) = back · load · (ratio · parent + offset).
+    # By hand: 1e-3 (v - parent) = back · load · (ratio · parent + offset).
     expected = (1e-3 * v - back * load * offset) / (1e-3 + back * load * ratio)
     size = (abs(1e-3 * v) + abs(back * load * offset)) / abs(1e-3 + back * load * ratio)
     assert parent == pytest.approx(expected, abs=16 * EPS * size)
@@ -503,7 +503,7 @@ def test_a_value_out_of_range_is_refused_with_its_name_value_and_unit(
 @every_parameter
 @pytest.mark.parametrize("bad", ["1k", None, True, [1.0]])
 def test_a_value_that_is_not_a_number_is_refused(device: type[Device], key: str, bad: object) -> None:
-    values: dict[str, Any] = {k: 1.0 for k in device.parameters()}
+    values: dict[str, Any] = dict.fromkeys(device.parameters(), 1.0)
     with pytest.raises(CircuitError, match=f"{key}: .*is not a number"):
         device(**{**values, key: bad})
 
