@@ -1,0 +1,115 @@
+"""The native solver and ngspice agree to 1e-9 V, on every device and in every phase."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import CELLS, decades, experiments
+
+from analogep.circuit import Bank, Circuit
+from analogep.devices import Diode, Resistor
+from analogep.solve import ConductanceNudge, CurrentNudge
+from analogep.spice import compare
+from analogep.spice.parity import TOLERANCE
+
+pytestmark = pytest.mark.ngspice
+
+Case = tuple[Circuit, np.ndarray]
+
+
+def check(case: Case, nudges: dict[str, object] | None = None, engine: str = "ngspice") -> float:
+    report = compare(*case, nudges, engine=engine)  # type: ignore[arg-type]
+    assert report.passed, str(report)
+    return report.max_difference
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_every_device_among_resistors(cell: str, data: st.DataObject) -> None:
+    check(data.draw(experiments(("resistor", "bridge", cell), most_cells=8)))
+
+
+@settings(max_examples=150)
+@given(experiments())
+def test_random_circuits(case: Case) -> None:
+    check(case)
+
+
+@settings(max_examples=60)
+@given(experiments(), st.data())
+def test_nudged_phases(case: Case, data: st.DataObject) -> None:
+    circuit, inputs = case
+    shape = (len(inputs), len(circuit.output_pairs))
+    values = np.random.default_rng(data.draw(st.integers(0, 1000))).uniform(-1, 1, shape)
+    beta = data.draw(decades(1e-9, 1e-4))
+    nudges = {
+        "attracted": ConductanceNudge(beta, values),
+        "repelled": ConductanceNudge(-1e-9, values),
+        "pushed": CurrentNudge(beta * values),
+    }
+    check(case, nudges)
+
+
+def diode_ladder(values: dict[str, np.ndarray], conductance: float) -> Circuit:
+    """Each diode to ground from its own node, all nodes fed from one input."""
+    size = len(values["emission"])
+    nodes = np.arange(2, 2 + size)
+    feed = Bank(
+        "feed",
+        Resistor,
+        np.stack([np.ones_like(nodes), nodes], axis=1),
+        {"conductance": np.full(size, conductance)},
+        [f"r{k}" for k in range(size)],
+    )
+    diodes = Bank(
+        "diodes", Diode, np.stack([nodes, 0 * nodes], axis=1), values, [f"d{k}" for k in range(size)]
+    )
+    return Circuit(("0", "x", *(f"n{k}" for k in range(size))), (feed, diodes), (), np.array([1]))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), decades(1e-9, 1e-2))
+def test_diodes_over_their_whole_range(seed: int, conductance: float) -> None:
+    rng = np.random.default_rng(seed)
+    size = 30
+    values = {
+        "saturation_current": 10.0 ** rng.uniform(-18, -6, size),
+        "emission": rng.uniform(0.1, 2.0, size),
+        "series_resistance": np.where(rng.random(size) < 0.5, 0.0, 10.0 ** rng.uniform(-1, 5, size)),
+        "gmin": np.where(rng.random(size) < 0.5, 1e-15, 10.0 ** rng.uniform(-15, -8, size)),
+        "temperature": rng.uniform(200.0, 420.0, size),
+    }
+    inputs = np.array([[-60.0], [-2.0], [-0.1], [0.0], [0.02], [0.5], [2.0], [12.0]])
+    check((diode_ladder(values, conductance), inputs))
+
+
+@settings(max_examples=5)
+@given(experiments())
+def test_pyspice_agrees_as_well(case: Case) -> None:
+    pytest.importorskip("PySpice")
+    circuit, inputs = case
+    targets = np.zeros((len(inputs), len(circuit.output_pairs)))
+    check(case, {"free": None, "nudged": ConductanceNudge(1e-6, targets)}, engine="pyspice")
+
+
+def test_the_report_says_where_and_by_how_much() -> None:
+    values = {k: np.full(2, v) for k, v in Diode().values.items()}
+    report = compare(diode_ladder(values, 1e-3), [[0.5], [1.0]])
+    assert report.passed
+    assert report.samples == 2
+    assert report.engine.startswith("ngspice ")
+    assert report.phases[0].spice_residual < 1e-15
+    assert report.tolerance == TOLERANCE
+    text = json.loads(json.dumps(report.to_dict()))
+    assert text["passed"] is True
+    assert text["phases"][0]["phase"] == "free"
+    assert "agree" in str(report)
+    assert " V at node " in str(report)
+    strict = compare(diode_ladder(values, 1e-3), [[0.5], [1.0]], tolerance=-1.0)
+    assert not strict.passed
+    assert "DISAGREE" in str(strict)
