@@ -1,0 +1,71 @@
+"""All figures of a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analogep.learning import SquaredError
+from analogep.report.composite import overview
+from analogep.report.confusion import confusion_matrix
+from analogep.report.curves import learning_curve
+from analogep.report.maps import conductance_maps
+from analogep.report.output import save
+from analogep.report.phases import phase_voltages
+from analogep.report.units import MINUS
+from analogep.solve import Solution
+from analogep.training import Run, predictions
+
+
+def run_figures(run: Run, folder: Path) -> list[Path]:
+    """Draw the figures of ``run`` as PNG into ``folder``, which is made if it does not exist.
+
+    Returns
+    -------
+    list of Path
+        The files written: learning curve, conductance maps, phase voltages of one test sample, for classes
+        the confusion matrix, and for networks of crossbars the overview.
+    """
+    test, labels = run.problem.test, run.problem.test.labels
+    guessed = None
+    if labels is not None:
+        guessed = predictions(run.problem.solver(run.circuit, test.inputs).outputs)
+    free, nudged = sample_phases(run, 0)
+    initial, table = run.problem.circuit.parameters, run.table()
+    figures = {
+        "learning_curve": learning_curve(table),
+        "conductances": conductance_maps(run.circuit, initial),
+        "phases": phase_voltages(run.circuit, free, nudged),
+    }
+    if labels is not None and guessed is not None:
+        figures["confusion"] = confusion_matrix(labels, guessed)
+    if run.circuit.crossbars:
+        image = _image(run)
+        figures["overview"] = overview(run.circuit, table, free, nudged, labels, guessed, initial, image)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def _image(run: Run) -> tuple[int, int] | None:
+    """Return the shape of the pictures that the input lines are, if they are any."""
+    image = run.problem.data.image
+    if image is None or len(run.circuit.input_nodes) not in (image[0] * image[1], 2 * image[0] * image[1]):
+        return None
+    return image
+
+
+def sample_phases(run: Run, sample: int) -> tuple[Solution, dict[str, Solution]]:
+    """Return the free phase of one test sample, and its nudged phases by name."""
+    problem, solver = run.problem, run.problem.solver
+    one = slice(sample, sample + 1)
+    inputs, targets = problem.test.inputs[one], problem.test.targets[one]
+    free = solver(run.circuit, inputs)
+    cost, form = SquaredError(), problem.config.learning.nudge
+    nudged = {
+        f"{sign}β": solver(
+            run.circuit, inputs, cost.nudge(factor * run.beta, free.outputs, targets, form), v0=free
+        )
+        for sign, factor in (("+", 1.0), (MINUS, -1.0))
+        if (factor > 0) == (problem.config.learning.variant != "negative")
+        or problem.config.learning.variant == "centered"
+    }
+    return free, nudged
