@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from analogep.training import EpochMetrics, Problem
 from analogep.training import Progress as Watcher
 
-console = Console(highlight=False)
+# in a pipe there is no terminal to ask for its width, and a table cut to 80 columns loses digits
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 class TrainingBar(Watcher):

@@ -129,7 +129,7 @@ def verify_subject(subject: Path, samples: int | None, tolerance: float | None) 
         values = _inputs(netlist.circuit, (), netlist.inputs)
         inputs = netlist.circuit.input_array(values or None)
         report = compare(netlist.circuit, inputs, {"free": None}, tolerance=tolerance or 1e-9)
-    console.print(report.summary(), soft_wrap=True)
+    console.print(str(report), soft_wrap=True)
     return bool(report.passed)
 
 

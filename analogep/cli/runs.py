@@ -36,7 +36,7 @@ def train_and_report(source: str, changes: Sequence[str], out: Path) -> None:
         config = run.config.verify
         report = verify_circuit(run.problem, run.circuit, run.beta, config.samples, config.tolerance)
         write_verification(folder, report.to_dict())
-        console.print(report.summary(), soft_wrap=True)
+        console.print(str(report), soft_wrap=True)
     console.print(f"run       {folder}")
 
 

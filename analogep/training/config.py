@@ -130,6 +130,8 @@ class LearningConfig(_Section):
     beta: Positive | Literal["auto"] = "auto"
     """Nudging strength [S], or "auto" to take what the program suggests for the first batch."""
     nudge: Literal["error", "frozen"] = "error"
+    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-12
+    """Residual at which a phase counts as settled, relative to each node's conductance times its voltage."""
     target_high: FiniteFloat = 1.0
     """Target of the right class [V]."""
     target_low: FiniteFloat = 0.0

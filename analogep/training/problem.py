@@ -13,6 +13,7 @@ from analogep.devices import Diode, IdealDiode
 from analogep.errors import ConfigError, Fault
 from analogep.learning import SGD, EquilibriumPropagation, NativeSolver, largest_safe_beta, suggest_beta
 from analogep.networks import Initial, deep_resistive, positive_part, uniform
+from analogep.solve import NewtonOptions
 from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig
 from analogep.training.data import DataSet, Part, load
 from analogep.training.encoders import VoltageEncoder, one_hot
@@ -120,7 +121,7 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         _volts(config, data, data.test, encoder),
         circuit,
         optimizer,
-        NativeSolver(config.engine),
+        NativeSolver(config.engine, NewtonOptions(residual_tolerance=config.learning.tolerance)),
         shuffle_rng,
     )
 
