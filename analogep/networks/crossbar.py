@@ -36,12 +36,17 @@ def crossbar(conductance: ArrayLike, load: float | ArrayLike = 1e-4, *, trainabl
     if g.ndim != 2 or not g.size:
         raise CircuitError("crossbar", [Fault("conductance", f"shape {g.shape}; give a matrix (rows, columns)")])
     rows, columns = g.shape
+    try:
+        loads_of = np.broadcast_to(np.asarray(load, dtype=float), columns)
+    except ValueError:
+        message = f"shape {np.shape(load)}; give one conductance, or one for each of the {columns} bit lines"
+        raise CircuitError("crossbar", [Fault("load", message)]) from None
     nodes = ("0", *(f"x{i}" for i in range(rows)), *(f"y{k}" for k in range(columns)))
     row_nodes, column_nodes = 1 + np.arange(rows), 1 + rows + np.arange(columns)
     loads = resistor_bank(
         "load",
         np.stack([column_nodes, np.zeros(columns, np.int64)], axis=1),
-        np.broadcast_to(np.asarray(load, dtype=float), columns),
+        loads_of,
         [f"load{k}" for k in range(columns)],
     )
     return Circuit(

@@ -133,7 +133,7 @@ def _faults(
     layers: Sequence[int], hidden: str, rails: tuple[float, float], bias: str, voltages: Sequence[float]
 ) -> list[Fault]:
     faults = []
-    if len(layers) < 2 or any(n != int(n) or n < 1 for n in layers):
+    if len(layers) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in layers):
         faults.append(
             Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count")
         )

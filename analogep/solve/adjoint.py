@@ -11,6 +11,8 @@ from analogep.solve.system import System
 
 Array = NDArray[np.float64]
 
+_BLOCKING = 1e9  # [A]
+
 
 def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array, dict[int, Array]]:
     """Solve Jᵀλ = ∂C/∂v at the free equilibrium.
@@ -77,9 +79,12 @@ def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) ->
     x = model.reduce_voltages(free.voltages[: len(inputs)])
     for b, start in model.plan.branch_start.items():
         branches = free.branches.get(b)
-        if branches is not None:
+        if junctions_off:  # a branch current far below zero: no ideal diode conducts, whatever its voltage
+            bank = model.circuit.banks[b]
+            x[:, start : start + bank.size * bank.device.branches] = -_BLOCKING
+        elif branches is not None:
             flat = branches[: len(inputs)].reshape(len(x), -1)
-            x[:, start : start + flat.shape[1]] = 0.0 if junctions_off else flat
+            x[:, start : start + flat.shape[1]] = flat
     slopes = system.evaluate(x).slopes
     if junctions_off:
         slopes[:, : len(model.junction_pins)] = 0.0

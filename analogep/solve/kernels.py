@@ -13,6 +13,8 @@ Index = NDArray[np.int64]
 
 _INNER = 60  # Newton steps of one scalar equation
 _MAX_EXPONENT = 600.0
+_SETTLING = 4  # sweeps whose rate tells of the fast modes only
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 
 @nb.njit(cache=True, error_model="numpy", inline="always")
@@ -35,7 +37,7 @@ def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def
     """Current and slope of a diode with series resistance at its terminals."""
     if resistance == 0.0:
         return _junction(v, saturation, nvt, gmin)
-    w = v
+    w = 0.0  # right of the root, as in devices.diode
     if v > 0.0:
         w = min(v, nvt * math.log1p(v / (resistance * saturation)))
     for _ in range(100):
@@ -170,6 +172,7 @@ def block_sweeps(  # type: ignore[no-untyped-def]
         xb = x[b]
         done = -max_sweeps
         lack = 0.0
+        before = math.inf  # largest move of the sweep before
         for sweep in range(1, max_sweeps + 1):
             moved = 0.0
             largest = 1.0
@@ -220,11 +223,15 @@ def block_sweeps(  # type: ignore[no-untyped-def]
                         moved = abs(step)
                     if abs(v) > largest:
                         largest = abs(v)
-            if moved <= tolerance * largest:
+            # Small moves alone may be slow ones: with rate = moved/before, moved · rate/(1 − rate) is still to go.
+            near = tolerance * largest
+            ahead = sweep >= _SETTLING and before <= near and moved * moved <= near * (before - moved)
+            if ahead or moved <= _ROUNDING * largest:
                 done = sweep
                 break
             if not moved < 1e300:
                 break
+            before = moved
         result[b] = done
         residual[b] = lack
     return result, residual

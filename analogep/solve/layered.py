@@ -41,20 +41,28 @@ class LayeredPlan:
         Unknowns of each group, in the order in which they take turns.
     crossbars
         Indices of the crossbars that couple two groups.
+    shared
+        Name of a node that two output pairs share, ``None`` if there is none: a block step couples a node to
+        one partner, which is all that a nudge of separate pairs needs.
     """
 
     reason: str | None
     groups: tuple[Index, ...] = ()
     crossbars: tuple[int, ...] = ()
+    shared: str | None = None
 
     def accepts(self, nudge: Nudge | None) -> bool:
         """Return whether the block steps know this nudge."""
-        return nudge is None or isinstance(nudge, (ConductanceNudge, CurrentNudge))
+        if isinstance(nudge, ConductanceNudge):
+            return self.shared is None
+        return nudge is None or isinstance(nudge, CurrentNudge)
 
     def why(self, nudge: Nudge | None) -> str:
         """Return why the engine does not apply."""
         if self.reason is not None:
             return self.reason
+        if isinstance(nudge, ConductanceNudge):
+            return f"node {self.shared} belongs to two nudged output pairs"
         return f"it does not know the nudge {type(nudge).__name__}"
 
 
@@ -87,7 +95,16 @@ def _layered_plan(circuit: Circuit) -> LayeredPlan:
         if member[rows[0]] == member[columns[0]]:
             return LayeredPlan(f"crossbar {c.name} joins nodes of one group")
         joining.append(k)
-    return LayeredPlan(None, groups, tuple(joining))
+    return LayeredPlan(None, groups, tuple(joining), _shared_node(circuit, plan))
+
+
+def _shared_node(circuit: Circuit, plan: Plan) -> str | None:
+    """Return the name of a node whose unknown occurs in two pairs of unsolved output nodes."""
+    unknowns = plan.unknown[circuit.output_pairs]
+    paired = (unknowns >= 0).all(axis=1)
+    members, counts = np.unique(unknowns[paired], return_counts=True)
+    twice = members[counts > 1]
+    return circuit.nodes[int(plan.nodes[twice[0]])] if len(twice) else None
 
 
 def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
@@ -381,6 +398,8 @@ def solve_layered(
     low, high = _bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
     np.clip(x, low, high, out=x)
+    # A block step presumes that a node's bounds leave room and that its conductance is positive.
+    hopeless = (low > high).any(axis=1) | (lm.diagonal + conductance < 0.0).any()
     fixed = np.ascontiguousarray(system.known[:, lm.junction_nodes])
     # polarity · (t x + c − v_fixed): fold the node's own constant into the fixed side
     t = lm.topology
@@ -411,8 +430,9 @@ def solve_layered(
         options.residual_tolerance,
         MAX_SWEEPS,
     )
+    sweeps[hopeless] = -np.abs(sweeps[hopeless])
     full = np.zeros((batch, plan.size))
-    full[:, :size] = x
+    full[:, :size] = np.where(np.isfinite(x), x, 0.0)
     _recover_branches(lm, system, full)
     stalled = np.flatnonzero(sweeps < 0)
     engine = "layered"

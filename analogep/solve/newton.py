@@ -100,6 +100,9 @@ def newton(
                 residual = residual + anchor.current[alive]
         entries = model.slots.values(ev.slopes)
         bound = residual_bound(model, x[alive], ev, entries, options)
+        if anchor is not None:  # its currents round, too
+            largest = np.maximum(1.0, np.abs(x[alive]).max(axis=1, initial=0.0))[:, None]
+            bound = bound + options.residual_tolerance * largest * abs(anchor.conductance.diagonal())
         rows[alive] = residual
         done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
         converged[alive[done]] = True
