@@ -8,6 +8,7 @@ from pathlib import Path
 from analogep.cli.console import TrainingBar, console
 from analogep.cli.netlists import verify_circuit
 from analogep.cli.settings import configured
+from analogep.errors import EngineError
 from analogep.report import run_figures
 from analogep.spice import find_ngspice
 from analogep.training import Run, build_problem, train_problem
@@ -27,11 +28,10 @@ def train_and_report(source: str, changes: Sequence[str], out: Path) -> None:
     for path in run_figures(run, folder / "figures"):
         console.print(f"figure    {path}")
     console.print(f"netlist   {folder / 'netlist.cir'}")
-    if find_ngspice() is None:
-        console.print(
-            "skipped   verification: ngspice is not installed (Debian/Ubuntu: apt-get install ngspice; "
-            f"macOS: brew install ngspice), then: analogep verify {folder}"
-        )
+    try:
+        find_ngspice()
+    except EngineError as error:
+        console.print(f"skipped   verification: {error}, then: analogep verify {folder}", soft_wrap=True)
     else:
         config = run.config.verify
         report = verify_circuit(run.problem, run.circuit, run.beta, config.samples, config.tolerance)
