@@ -31,7 +31,25 @@ _MODULES = (
     "training",
 )
 
-__all__ = ["__version__", *_WHERE, *_MODULES]
+__all__ = [
+    "Bank",
+    "Circuit",
+    "Crossbar",
+    "Solution",
+    "__version__",
+    "constants",
+    "devices",
+    "errors",
+    "learning",
+    "networks",
+    "operating_point",
+    "report",
+    "solve",
+    "spice",
+    "train",
+    "training",
+    "transient",
+]
 
 if TYPE_CHECKING:
     from analogep import constants, devices, errors, learning, networks, report, solve, spice, training

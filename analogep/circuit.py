@@ -346,10 +346,9 @@ class Circuit:
         crossbar does not recompute what depends on diodes and amplifiers.
         """
         kept = self.topology.derived.get(name)
-        if kept is not None and len(kept[0]) == len(banks):
-            if all(a is b for a, b in zip(kept[0], banks, strict=True)):
-                found: Derived = kept[1]
-                return found
+        if kept is not None and [id(a) for a in kept[0]] == [id(b) for b in banks]:
+            found: Derived = kept[1]
+            return found
         result = build()
         self.topology.derived[name] = (tuple(banks), result)
         return result
@@ -404,8 +403,7 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
         for bank in circuit.banks
     )
     crossbars = sorted(
-        (c.name, named(c.rows), named(c.columns), c.trainable, c.conductance.tobytes())
-        for c in circuit.crossbars
+        (c.name, named(c.rows), named(c.columns), c.trainable, c.conductance.tobytes()) for c in circuit.crossbars
     )
     return (frozenset(nodes), circuit.inputs, circuit.outputs, tuple(banks), tuple(crossbars))
 

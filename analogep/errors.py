@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 SHOWN_FAULTS = 30
 """Faults that one message spells out; all of them are in ``FaultsError.faults``."""
 

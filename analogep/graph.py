@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import networkx as nx
@@ -129,7 +130,7 @@ class _Banks:
             self._add_crossbar(name, u, v, device, bool(trainable), crossbar)
             return
         pins = [u, v]
-        if "control" in type(device).__dataclass_fields__:
+        if any(f.name == "control" for f in fields(device)):  # type: ignore[arg-type]
             control = getattr(device, "control", None)
             if not isinstance(control, (tuple, list)) or len(control) != 2:
                 self.faults.append(Fault(name, f"control={control!r}; give the control port as (cp, cn)"))
@@ -206,9 +207,7 @@ class _Banks:
                 return None
             rows[r], columns[c], g[r, c] = u, v, value
         if len(cells) != g.size:
-            self.faults.append(
-                Fault(f"crossbar {block}", f"{len(cells)} elements do not fill a table of {shape}")
-            )
+            self.faults.append(Fault(f"crossbar {block}", f"{len(cells)} elements do not fill a table of {shape}"))
             return None
         return Crossbar(block, rows, columns, g, trainable)
 
@@ -218,7 +217,8 @@ def _trainable(device: Device, wish: object) -> frozenset[str]:
         return frozenset(k for k, info in device.parameters().items() if info.trainable)
     if not wish:
         return frozenset()
-    return frozenset([wish] if isinstance(wish, str) else wish)  # type: ignore[call-overload]
+    names: frozenset[str] = frozenset([wish] if isinstance(wish, str) else wish)  # type: ignore[call-overload]
+    return names
 
 
 def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:

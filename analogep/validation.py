@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,14 +79,15 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
                 "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
             )
     yield from _repeats("node", circuit.nodes)
-    yield from _repeats("bank", [b.name for b in (*circuit.crossbars, *circuit.banks)])
+    blocks = [c.name for c in circuit.crossbars] + [b.name for b in circuit.banks]
+    yield from _repeats("bank", blocks)
     elements = [name for bank in circuit.banks for name in bank.names]
     for name in elements:
         if not _ELEMENT_NAME.fullmatch(name):
             yield Fault(f"element {name!r}", "illegal name; use letters, digits, '_' and '.'")
-    for part in (*circuit.crossbars, *circuit.banks):
-        if not _ELEMENT_NAME.fullmatch(part.name) or "." in part.name:
-            yield Fault(f"bank {part.name!r}", "illegal name; use letters, digits and '_'")
+    for name in blocks:
+        if not _ELEMENT_NAME.fullmatch(name) or "." in name:
+            yield Fault(f"bank {name!r}", "illegal name; use letters, digits and '_'")
     if circuit.crossbars:
         prefixes = tuple(f"{c.name.lower()}_" for c in circuit.crossbars)
         suspects = {name.lower() for name in elements if name.lower().startswith(prefixes)}
@@ -227,9 +228,7 @@ def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[F
         if g.size and not (g.min() >= 0.0 and g.max() < np.inf):  # NaN fails both
             for r, k in np.argwhere(~((g >= 0) & np.isfinite(g))):
                 faults.append(
-                    Fault(
-                        c.element_name(r, k), f"conductance = {g[r, k]:g} S must be finite and non-negative"
-                    )
+                    Fault(c.element_name(r, k), f"conductance = {g[r, k]:g} S must be finite and non-negative")
                 )
     for bank in circuit.banks:
         if only is None or any(f"{bank.name}.{key}" in only for key in bank.values):
@@ -286,7 +285,7 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
 
 
 def _conducting_pairs(
-    device: type, pins: np.ndarray, values: dict[str, np.ndarray]
+    device: type, pins: np.ndarray, values: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, int]]:
     if issubclass(device, OnePort):
         for a, b in pins[device.conducts(values)]:

@@ -82,7 +82,9 @@ def solve(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; standard output if not given.")
+    ] = None,
     dialect: Annotated[str, typer.Option(help="SPICE dialect.")] = "ngspice",
     sample: Annotated[int, typer.Option(min=0, help="Test sample whose input voltages are written.")] = 0,
 ) -> None:

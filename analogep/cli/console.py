@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from analogep.training import EpochMetrics, Problem
 from analogep.training import Progress as Watcher
@@ -27,7 +27,7 @@ class TrainingBar(Watcher):
             console=console,
             refresh_per_second=4,
         )
-        self.task = None
+        self.task: TaskID | None = None
         self.per_epoch = self.epochs = self.done = 0
         self.last = ""
 

@@ -22,9 +22,8 @@ def check_gradients(
 ) -> bool:
     """Print the audit and return whether centered equilibrium propagation agrees with the adjoint."""
     problem = build_problem(configured(source, changes))
-    if beta is not None:
-        if not beta > 0:
-            raise InputError(f"--beta {beta:g} S must be positive")
+    if beta is not None and not beta > 0:
+        raise InputError(f"--beta {beta:g} S must be positive")
     count = min(samples, len(problem.train))
     inputs, targets = problem.train.inputs[:count], problem.train.targets[:count]
     found = audit(problem.circuit, inputs, targets, beta=beta, solver=problem.solver)

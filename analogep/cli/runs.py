@@ -47,4 +47,3 @@ def _summarise(run: Run) -> None:
         f"trained   {len(run.metrics)} epochs in {last.wall_time:.2f} s ({run.engine} engine): {test}"
         f"train error {last.train_error:.2%}, loss {last.train_loss:.4g} V²"
     )
-

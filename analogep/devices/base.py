@@ -68,7 +68,7 @@ def parameter(
 ) -> Any:
     """Declare a numeric device parameter as a dataclass field; see :class:`Parameter`."""
     info = Parameter(unit, doc, low, high, low_open, trainable, default)
-    return field(default=MISSING if default is None else default, metadata={"parameter": info})  # type: ignore[call-overload]
+    return field(default=MISSING if default is None else default, metadata={"parameter": info})
 
 
 def _parameter_of(f: Field[Any]) -> Parameter | None:

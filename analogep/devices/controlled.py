@@ -42,7 +42,14 @@ class VCVS(MultiPort):
     @staticmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
         a = p["gain"]
-        entries = {(0, 4): 1.0, (1, 4): -1.0, (4, 0): 1.0, (4, 1): -1.0, (4, 2): -a, (4, 3): a}
+        entries: dict[tuple[int, int], Array | float] = {
+            (0, 4): 1.0,
+            (1, 4): -1.0,
+            (4, 0): 1.0,
+            (4, 1): -1.0,
+            (4, 2): -a,
+            (4, 3): a,
+        }
         return _linear(z, _stamps(a.size, 5, entries))
 
     @staticmethod

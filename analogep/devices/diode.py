@@ -34,9 +34,7 @@ class Diode(OnePort):
     kind: ClassVar[str] = "diode"
     pins: ClassVar[tuple[str, ...]] = ("anode", "cathode")
     linear: ClassVar[bool] = False
-    saturation_current: float = parameter(
-        "A", "saturation current Is", default=1e-14, low=0.0, low_open=True
-    )
+    saturation_current: float = parameter("A", "saturation current Is", default=1e-14, low=0.0, low_open=True)
     emission: float = parameter("1", "emission coefficient n", default=1.0, low=0.0, low_open=True)
     series_resistance: float = parameter("Ω", "series resistance Rs", default=0.0, low=0.0)
     gmin: float = parameter("S", "shunt conductance of the junction", default=1e-15, low=0.0)
@@ -117,7 +115,7 @@ def limit_junction(v_new: Array, v_old: Array, nvt: Array, critical: Array) -> A
 
 
 def _junction(w: Array, p: Values) -> tuple[Array, Array]:
-    """Current and slope of the bare junction at its own voltage ``w``."""
+    """Return current and slope of the bare junction at its own voltage ``w``."""
     saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
     x = w / nvt
     clipped = np.clip(x, -3.0, _MAX_EXPONENT)

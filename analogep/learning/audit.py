@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,7 @@ from analogep.circuit import Circuit
 from analogep.learning.beta import BetaSuggestion, suggest_beta
 from analogep.learning.costs import Cost
 from analogep.learning.oracles import Adjoint, FiniteDifference
-from analogep.learning.rules import NATIVE, SQUARED_ERROR, EquilibriumPropagation, Rule, Solver
+from analogep.learning.rules import NATIVE, SQUARED_ERROR, EquilibriumPropagation, Rule, Solver, Variant
 
 Array = NDArray[np.float64]
 
@@ -83,7 +84,9 @@ class Audit:
         raise KeyError((rule, block))
 
 
-def compare_blocks(rule: Rule, gradient: dict[str, Array], raw: dict[str, Array], reference: dict[str, Array]) -> list[AuditRow]:
+def compare_blocks(
+    rule: Rule, gradient: dict[str, Array], raw: dict[str, Array], reference: dict[str, Array]
+) -> list[AuditRow]:
     """Return one row per block; NaN entries of ``gradient`` are left out."""
     rows = []
     for block, ref in reference.items():
@@ -168,10 +171,10 @@ def audit(
     errors: dict[str, Array] = {}
     slopes: dict[str, float] = {}
     if fit:
-        for variant in ("positive", "negative", "centered"):
+        for variant in get_args(Variant):
             series = [
                 _relative_error(
-                    EquilibriumPropagation(float(b), variant)  # type: ignore[arg-type]
+                    EquilibriumPropagation(float(b), variant)
                     .gradient(circuit, inputs, targets, cost, solver)
                     .blocks,
                     reference,

@@ -117,7 +117,9 @@ def scaled(circuit: Circuit, scale: EnergyScale, raw: Mapping[str, Array]) -> di
     return out
 
 
-def adjoint_products(circuit: Circuit, free: Solution, lam: Array, branch_lam: dict[int, Array]) -> dict[str, Array]:
+def adjoint_products(
+    circuit: Circuit, free: Solution, lam: Array, branch_lam: dict[int, Array]
+) -> dict[str, Array]:
     """Return −mean over the batch of λᵀ ∂F/∂θ for each trainable block.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -40,7 +40,7 @@ class NativeSolver:
     """The native solver with one method and its tolerances."""
 
     method: Method = "auto"
-    options: NewtonOptions = NewtonOptions()
+    options: NewtonOptions = field(default_factory=NewtonOptions)
 
     def __call__(
         self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | Array | None = None
@@ -99,9 +99,7 @@ class EquilibriumPropagation:
 
     def __post_init__(self) -> None:
         if not (0 < self.beta < np.inf):
-            raise InputError(
-                f"β = {self.beta:g} S must be finite and positive; choose the sign by the variant"
-            )
+            raise InputError(f"β = {self.beta:g} S must be finite and positive; choose the sign by the variant")
         if self.variant not in VARIANTS:
             raise InputError(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
         if self.nudge not in NUDGE_FORMS:

@@ -58,9 +58,7 @@ def require_energy(circuit: Circuit, rule: str) -> EnergyScale:
 
 def _energy_scale(circuit: Circuit) -> EnergyScale:
     plan = plan_for(circuit)
-    t, w, _ = circuit.reuse(
-        "factors", circuit.constraint_banks, lambda: plan.elimination.factors(circuit)
-    )
+    t, w, _ = circuit.reuse("factors", circuit.constraint_banks, lambda: plan.elimination.factors(circuit))
     count = len(circuit.nodes)
     free = plan.unknown >= 0
     scales = np.full(count, np.nan)

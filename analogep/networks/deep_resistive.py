@@ -134,9 +134,7 @@ def _faults(
 ) -> list[Fault]:
     faults = []
     if len(layers) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in layers):
-        faults.append(
-            Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count")
-        )
+        faults.append(Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count"))
     if hidden not in get_args(Hidden):
         faults.append(Fault("hidden", f"{hidden!r}; use one of {', '.join(get_args(Hidden))}"))
     if bias not in get_args(Bias):
@@ -220,9 +218,7 @@ class _Builder:
         pins = np.stack([np.zeros_like(nodes), nodes], axis=1)  # a positive current flows into the node
         self.bank(name, CurrentSource(amplitude=0.0), pins, trainable=True)
 
-    def clamp(
-        self, k: int, nodes: NDArray[np.int64], hidden: Hidden, diode: Device, low: int, high: int
-    ) -> None:
+    def clamp(self, k: int, nodes: NDArray[np.int64], hidden: Hidden, diode: Device, low: int, high: int) -> None:
         if hidden == "linear":
             return
         half = (len(nodes) + 1) // 2

@@ -86,9 +86,7 @@ Look = dict[str, tuple[str, str]]
 def _places(rows: tuple[AuditRow, ...], rules: list[str], blocks: list[str]) -> list[tuple[AuditRow, float]]:
     """Return each row with its height: one band per block, the rules spread within it."""
     step = 0.7 / max(len(rules), 1)
-    return [
-        (row, blocks.index(row.block) + step * (rules.index(row.rule) - (len(rules) - 1) / 2)) for row in rows
-    ]
+    return [(row, blocks.index(row.block) + step * (rules.index(row.rule) - (len(rules) - 1) / 2)) for row in rows]
 
 
 def _bands(axes: Axes, blocks: list[str], named: bool) -> None:
@@ -100,16 +98,12 @@ def _bands(axes: Axes, blocks: list[str], named: bool) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _draw_cosines(
-    axes: Axes, rows: tuple[AuditRow, ...], rules: list[str], blocks: list[str], look: Look
-) -> None:
+def _draw_cosines(axes: Axes, rows: tuple[AuditRow, ...], rules: list[str], blocks: list[str], look: Look) -> None:
     for rule in rules:
         mine = [(row, y) for row, y in _places(rows, rules, blocks) if row.rule == rule]
         x = [max(1.0 - row.cosine, FLOOR) for row, _ in mine]
         colour, marker = look[rule]
-        axes.plot(
-            x, [y for _, y in mine], marker, color=colour, markersize=3.6, markeredgewidth=0, label=rule
-        )
+        axes.plot(x, [y for _, y in mine], marker, color=colour, markersize=3.6, markeredgewidth=0, label=rule)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     low = max(low, FLOOR / 3)
@@ -120,9 +114,7 @@ def _draw_cosines(
     _bands(axes, blocks, named=True)
 
 
-def _draw_scales(
-    axes: Axes, rows: tuple[AuditRow, ...], rules: list[str], blocks: list[str], look: Look
-) -> None:
+def _draw_scales(axes: Axes, rows: tuple[AuditRow, ...], rules: list[str], blocks: list[str], look: Look) -> None:
     axes.axvline(1.0, color=GREY, linewidth=0.6, zorder=1)
     values = []
     for row, y in _places(rows, rules, blocks):
@@ -130,9 +122,7 @@ def _draw_scales(
         axes.plot(row.scale, y, marker, color=colour, markersize=3.6, markeredgewidth=0)
         values.append(row.scale)
         if abs(row.raw_scale - row.scale) > 0.01 * abs(row.scale):
-            axes.plot(
-                row.raw_scale, y, marker, markerfacecolor="none", markeredgecolor=colour, markersize=3.6
-            )
+            axes.plot(row.raw_scale, y, marker, markerfacecolor="none", markeredgecolor=colour, markersize=3.6)
             values.append(row.raw_scale)
     positive = all(v > 0 for v in values)
     if positive and max(values) > 10 * min(values):

@@ -99,9 +99,7 @@ def overview(
     else:
         draw_crossbar(places[0], circuit, circuit.crossbars[0])
     if block in before:
-        draw_histogram(
-            places[1].subplots(), circuit.crossbars[0].conductance, before[block], "Conductance", "S"
-        )
+        draw_histogram(places[1].subplots(), circuit.crossbars[0].conductance, before[block], "Conductance", "S")
     _draw_nudged(places[2 if block in before else 1], circuit, shifts)
     if counts is not None:
         draw_confusion(places[-1].subplots(), counts, class_names, 1.35 / len(counts))

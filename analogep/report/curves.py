@@ -65,9 +65,7 @@ def metric_columns(metrics: Mapping[str, Sequence[float]]) -> dict[str, Array]:
             continue
         values = np.array([np.nan if v is None else v for v in metrics[name]], dtype=float)
         if values.ndim != 1 or values.shape != (len(metrics["epoch"]),):
-            raise InputError(
-                f"metric {name!r} has shape {values.shape}; epoch has {len(metrics['epoch'])} rows"
-            )
+            raise InputError(f"metric {name!r} has shape {values.shape}; epoch has {len(metrics['epoch'])} rows")
         columns[name] = values
     if not len(columns["epoch"]):
         raise InputError("metrics have no epoch yet; train at least one")

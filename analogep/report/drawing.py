@@ -89,9 +89,7 @@ def draw_schematic(axes: Axes, circuit: Circuit) -> None:
         at = dict(zip(columns.nodes, x, strict=True))
         for value in x:
             pen.wire((value, y), (value, y - 0.5))
-        _outputs(
-            pen, circuit, {node: (value, y - 0.5) for node, value in at.items()}, columns, False, corners
-        )
+        _outputs(pen, circuit, {node: (value, y - 0.5) for node, value in at.items()}, columns, False, corners)
     pen.frame(corners)
 
 
@@ -168,9 +166,7 @@ def _first_crossbar(pen: Pen, circuit: Circuit, corners: list[Point]) -> tuple[_
     return columns, x, bottom
 
 
-def _hidden(
-    pen: Pen, circuit: Circuit, columns: _Lines, x: list[float], y: float, corners: list[Point]
-) -> Point:
+def _hidden(pen: Pen, circuit: Circuit, columns: _Lines, x: list[float], y: float, corners: list[Point]) -> Point:
     """Draw hidden nodes with their diodes, and lead them to the right.
 
     Returns where the first (topmost) word line of the last crossbar begins.

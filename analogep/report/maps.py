@@ -96,13 +96,9 @@ def initial_blocks(circuit: Circuit, initial: Mapping[str, ArrayLike] | None) ->
     for block, value in (initial or {}).items():
         array = np.asarray(value, dtype=float)
         if block not in known:
-            raise InputError(
-                f"initial values for an unknown block {block!r}; the circuit has {', '.join(known)}"
-            )
+            raise InputError(f"initial values for an unknown block {block!r}; the circuit has {', '.join(known)}")
         if array.shape != known[block].shape:
-            raise InputError(
-                f"initial values of {block} have shape {array.shape}, expected {known[block].shape}"
-            )
+            raise InputError(f"initial values of {block} have shape {array.shape}, expected {known[block].shape}")
         out[block] = array
     return out
 
@@ -198,9 +194,7 @@ def draw_crossbar(
     # A strip of a few bias rows below many others would be too thin to see in proportion.
     strip = max(len(parts[-1]) / len(g), 0.05 * len(parts[-1]) if len(parts[-1]) <= 3 else 0.15)
     ratios = [1.0 - strip, strip] if len(parts) == 2 else [1.0]
-    stacked = place.subplots(len(parts), 1, squeeze=False, height_ratios=ratios, gridspec_kw={"hspace": 0.0})[
-        :, 0
-    ]
+    stacked = place.subplots(len(parts), 1, squeeze=False, height_ratios=ratios, gridspec_kw={"hspace": 0.0})[:, 0]
     images: list[AxesImage] = []
     for axes, part in zip(stacked, parts, strict=True):
         shown = g[part] / factor
@@ -243,9 +237,7 @@ def _write_numbers(axes: Axes, shown: Array, low: float, high: float) -> None:
     for (r, c), value in np.ndenumerate(shown):
         bright = (value - low) / (high - low) > 0.6
         text = f"{value:.3g}"
-        axes.text(
-            c, r, text, ha="center", va="center", fontsize=SMALL - 0.6, color="black" if bright else "white"
-        )
+        axes.text(c, r, text, ha="center", va="center", fontsize=SMALL - 0.6, color="black" if bright else "white")
 
 
 def _name_rows(axes: Axes, circuit: Circuit, crossbar: Crossbar, part: NDArray[np.intp], bias: bool) -> None:

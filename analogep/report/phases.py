@@ -38,9 +38,7 @@ HIGHLIGHT = "#FBF4E3"
 
 
 @styled
-def phase_voltages(
-    circuit: Circuit, free: Solution, nudged: Mapping[str, Solution], sample: int = 0
-) -> Figure:
+def phase_voltages(circuit: Circuit, free: Solution, nudged: Mapping[str, Solution], sample: int = 0) -> Figure:
     """Draw one sample's node voltages, and how far each nudge moves them: what a conductance sees.
 
     Parameters

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
 from analogep.solve.solution import Solution
-from analogep.solve.system import System
+from analogep.solve.system import System, scatter_add
 
 Array = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def _project(system: System, pull: Array, factor: Array) -> Array:
     for pin, sign in ((0, 1.0), (1, -1.0)):
         unknown = model.plan.unknown[pairs[:, pin]]
         keep = unknown >= 0
-        np.add.at(rhs, (slice(None), unknown[keep]), (sign * factor[pairs[:, pin]] * pull)[:, keep])
+        scatter_add(rhs, unknown[keep], (sign * factor[pairs[:, pin]] * pull)[:, keep])
     return rhs
 
 

@@ -19,7 +19,7 @@ _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 @nb.njit(cache=True, error_model="numpy", inline="always")
 def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
-    """Current and slope of a bare junction; the same law as ``devices.diode``."""
+    """Return current and slope of a bare junction; the same law as ``devices.diode``."""
     x = w / nvt
     if x < -3.0:
         cube = (3.0 / (math.e * x)) ** 3
@@ -34,7 +34,7 @@ def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, error_model="numpy")
 def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def]
-    """Current and slope of a diode with series resistance at its terminals."""
+    """Return current and slope of a diode with series resistance at its terminals."""
     if resistance == 0.0:
         return _junction(v, saturation, nvt, gmin)
     w = 0.0  # right of the root, as in devices.diode

@@ -9,6 +9,7 @@ number of sweeps). Amplifiers and sources are eliminated before, as for every en
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from analogep.solve.newton import NewtonOptions, robust_newton
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.plan import Plan, plan_for
 from analogep.solve.solution import Solution
-from analogep.solve.system import Model, System
+from analogep.solve.system import Model, System, scatter_add
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -258,9 +259,7 @@ def _diagonal(model: Model) -> Array:
     return out
 
 
-def _junction_table(
-    circuit: Circuit, model: Model
-) -> tuple[Index, Index, Array, Index]:
+def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array, Index]:
     """Return (fixed node, free node, law, unknown) of all diodes, sorted by unknown.
 
     The law has the columns polarity (+1: anode at the unknown), t, w, Is, nV_T, gmin, Rs, critical voltage.
@@ -309,7 +308,7 @@ class _Clamps:
 
 
 def _clamps(circuit: Circuit, model: Model) -> _Clamps:
-    parts: list[tuple[Array, ...]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     for b, bank in enumerate(circuit.banks):
         if not issubclass(bank.device, IdealDiode):
             continue
@@ -346,14 +345,12 @@ def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
     # sign · (t x + c − v_other) ≤ threshold
     edge = (known[:, k.other] - lm.model.c[k.node] + k.sign * k.threshold) / t[k.node]
     upper = k.sign * t[k.node] > 0
-    np.minimum.at(high, (slice(None), k.unknown[upper]), edge[:, upper])
-    np.maximum.at(low, (slice(None), k.unknown[~upper]), edge[:, ~upper])
+    np.minimum.at(high, (slice(None), k.unknown[upper]), edge[:, upper])  # type: ignore[arg-type]
+    np.maximum.at(low, (slice(None), k.unknown[~upper]), edge[:, ~upper])  # type: ignore[arg-type]
     return low, high
 
 
-def _nudge_terms(
-    model: Model, nudge: Nudge | None, batch: int
-) -> tuple[Array, Array | float, Index, Array]:
+def _nudge_terms(model: Model, nudge: Nudge | None, batch: int) -> tuple[Array, Array | float, Index, Array]:
     """Return the nudge as (conductance (n,), current into nodes (B, n), partner (n,), coupling (n,))."""
     size = len(model.plan.nodes)
     conductance, current = np.zeros(size), np.zeros((batch, size))
@@ -368,7 +365,7 @@ def _nudge_terms(
         u, w = model.plan.unknown[node], model.w[node]
         # i = slope (v₊ − v₋) + i(0): the fixed parts of both voltages join the current
         into = -w * (sign * i[:, free] + slope[:, free] * (model.c[node] - model.c[other]))
-        np.add.at(current, (slice(None), u), into)
+        scatter_add(current, u, into)
         np.add.at(conductance, u, w * slope[0, free] * model.t[node])
         both = model.plan.unknown[other] >= 0
         partner[u[both]] = model.plan.unknown[other[both]]

@@ -122,7 +122,7 @@ def _solve_batch(matrix: Array, rhs: Array) -> Array:
     if not rhs.shape[1]:
         return rhs
     try:
-        return np.linalg.solve(matrix, rhs[:, :, None])[:, :, 0]
+        return np.asarray(np.linalg.solve(matrix, rhs[:, :, None])[:, :, 0], dtype=np.float64)
     except np.linalg.LinAlgError:
         out = np.full_like(rhs, np.nan)
         for b in range(len(rhs)):
@@ -154,7 +154,9 @@ class SparseSolver:
         self.indices, self.indptr, self.size = pattern.indices, pattern.indptr, size
 
     @staticmethod
-    def _positions(where: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.int64]:
+    def _positions(
+        where: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]
+    ) -> NDArray[np.int64]:
         if not len(rows):
             return np.zeros(0, np.int64)
         return np.asarray(where.tocsr()[rows, columns]).ravel().astype(np.int64)

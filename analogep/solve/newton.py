@@ -71,9 +71,8 @@ class NewtonResult:
     iterations: NDArray[np.int64]
 
 
-def newton(
-    system: System, x0: Array, options: NewtonOptions, anchor: Anchor | None = None
-) -> NewtonResult:
+@np.errstate(over="ignore", invalid="ignore")  # a sample that runs away is dropped where it overflows
+def newton(system: System, x0: Array, options: NewtonOptions, anchor: Anchor | None = None) -> NewtonResult:
     """Run plain Newton with junction limiting from ``x0`` (B, n)."""
     model, size = system.model, system.model.plan.size
     batch = len(x0)
@@ -87,11 +86,10 @@ def newton(
     alive = np.arange(batch)
     part = system
     has_junctions = len(model.junction_pins) > 0
-    junctions = model.junction_voltages(system.voltages(x)) if has_junctions else None
+    junctions = _first_junctions(system, x) if has_junctions else None
     small = np.zeros(batch, dtype=bool)  # last step within tolerance, and no junction limited
     for iteration in range(options.max_iterations + 1):
-        with np.errstate(over="ignore", invalid="ignore"):
-            ev = part.evaluate(x[alive], junctions)
+        ev = part.evaluate(x[alive], junctions)
         residual = ev.residual
         if anchor is not None:
             pull = x[alive] - anchor.target[alive]
@@ -107,6 +105,8 @@ def newton(
         done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
         converged[alive[done]] = True
         iterations[alive] = iteration
+        rounding = _ROUNDING / options.residual_tolerance * bound
+        exact = np.all(np.abs(residual) <= rounding, axis=1)
         lost = ~np.isfinite(residual).all(axis=1)
         keep = ~(done | lost)
         if not keep.any() or iteration == options.max_iterations:
@@ -114,23 +114,35 @@ def newton(
         if not keep.all():
             alive = alive[keep]
             part = system.select(alive)
-            residual, entries = residual[keep], entries[keep]
+            residual, entries, exact = residual[keep], entries[keep], exact[keep]
             junctions = None if junctions is None else junctions[keep]
         step = solver.solve(entries, -residual)
         x[alive] += step
-        moved = np.abs(step) <= options.voltage_tolerance * np.maximum(1.0, np.abs(x[alive]))
-        small[alive] = moved[:, : len(model.plan.nodes)].all(axis=1)
+        moves = np.abs(step) / np.maximum(1.0, np.abs(x[alive]))
+        move = moves[:, : len(model.plan.nodes)].max(axis=1, initial=0.0)
+        # From a residual of mere rounding, a step tells how ill-conditioned the circuit is, not how far away.
+        small[alive] = move <= options.voltage_tolerance * np.where(exact, _LOOSER, 1.0)
         if junctions is not None:
             own = model.junction_voltages(part.voltages(x[alive]))
-            with np.errstate(over="ignore", invalid="ignore"):
-                junctions = model.limit(own, junctions)
+            junctions = model.limit(own, junctions)
             small[alive] &= (junctions == own).all(axis=1)
     return NewtonResult(x, converged, rows, iterations)
 
 
-def residual_bound(
-    model: Model, x: Array, ev: Evaluation, entries: Array, options: NewtonOptions
-) -> Array:
+def _first_junctions(system: System, x: Array) -> Array:
+    """Return the junction voltages (B, E) at which to linearise first.
+
+    Unknowns that are all zero are no guess of anything: inputs and sources may then put volts across a
+    junction, from where Newton's method comes back by one nV_T a step, so these start limited.
+    """
+    own = system.model.junction_voltages(system.voltages(x))
+    cold = ~x.any(axis=1)
+    if cold.any():
+        own[cold] = system.model.limit(own[cold], np.zeros_like(own[cold]))
+    return own
+
+
+def residual_bound(model: Model, x: Array, ev: Evaluation, entries: Array, options: NewtonOptions) -> Array:
     """Return the residual (B, n) below which a row counts as met.
 
     A current is measured against the node's own conductance times the largest voltage around: what a relative
@@ -138,13 +150,21 @@ def residual_bound(
     """
     slots = model.slots
     on = np.flatnonzero(slots.rows == slots.columns)
-    diagonal = np.repeat(np.abs(model.linear_matrix.diagonal())[None], len(x), axis=0)
+    diagonal: Array = np.repeat(np.abs(model.linear_matrix.diagonal())[None], len(x), axis=0)
     diagonal[:, slots.rows[on]] += np.abs(entries[:, on])
     scale = np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))[:, None]
-    bound = options.current_tolerance + options.residual_tolerance * (diagonal * scale + ev.magnitude)
+    bound: Array = options.current_tolerance + options.residual_tolerance * (diagonal * scale + ev.magnitude)
     bound[:, len(model.plan.nodes) :] = 1e-12 * scale
     return bound
 
+
+_ROUNDING = 16.0 * float(np.finfo(float).eps)
+"""Residual that is mere rounding, relative to the node's conductance times its voltage."""
+
+_LOOSER = 1e4
+"""How much more an ill-conditioned circuit may move: far less than a singular one does."""
+
+_MOST_LEVELS = 200  # Newton runs of one continuation
 
 Strategy = Callable[[System, Array, NewtonOptions], NewtonResult]
 
@@ -157,16 +177,18 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonRe
     marks = np.zeros(size)
     marks[:nodes] = 1.0
     x = np.zeros_like(x0)
-    level, factor = 10.0 * typical, 10.0
-    while level > 1e-13 * typical:
+    reached, factor = 100.0 * typical, 10.0
+    for _ in range(_MOST_LEVELS):
+        level = reached / factor
         shunt = sp.csr_array(sp.diags_array(level * marks))
         result = newton(system, x, options, Anchor(shunt, np.zeros_like(x)))
         if result.converged.all():
-            x, level, factor = result.x, level / factor, min(factor * 2.0, 100.0)
+            x, reached, factor = result.x, level, min(factor * factor, 100.0)
         elif factor > 1.05:
-            level, factor = level * factor, factor**0.5
-            level /= factor
+            factor = factor**0.5
         else:
+            break
+        if reached <= 1e-13 * typical:
             break
     return newton(system, x, options)
 
@@ -180,7 +202,7 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> Newto
     marks[:nodes] = 1.0
     x = np.zeros_like(x0)
     level = 10.0 * typical
-    for _ in range(400):
+    for _ in range(_MOST_LEVELS):
         result = newton(system, x, options, Anchor(sp.csr_array(sp.diags_array(level * marks)), x.copy()))
         ok = result.converged
         x[ok] = result.x[ok]
@@ -198,9 +220,7 @@ FALLBACKS: tuple[tuple[str, Strategy], ...] = (
 """What is tried, in order, for samples that plain Newton did not solve."""
 
 
-def robust_newton(
-    system: System, x0: Array, options: NewtonOptions
-) -> tuple[NewtonResult, tuple[str, ...]]:
+def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, tuple[str, ...]]:
     """Run Newton from ``x0``, then each fallback on the samples that are left; also return what was tried."""
     result = newton(system, x0, options)
     tried = ["newton"]

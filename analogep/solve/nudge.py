@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 
 class Nudge(Protocol):
@@ -22,7 +23,7 @@ class Nudge(Protocol):
         """Return the currents (B, O) [A] and their slopes, (B, O) or (B, O, O) [S], at ``outputs`` (B, O)."""
         ...
 
-    def select(self, samples: Array) -> Nudge:
+    def select(self, samples: Index) -> Nudge:
         """Return the nudge of some samples of the batch."""
         ...
 
@@ -41,7 +42,7 @@ class ConductanceNudge:
         """Return β (o − y) and β."""
         return self.beta * (outputs - self.target), np.full(outputs.shape, self.beta)
 
-    def select(self, samples: Array) -> ConductanceNudge:
+    def select(self, samples: Index) -> ConductanceNudge:
         """Return the nudge of some samples of the batch."""
         return ConductanceNudge(self.beta, self.target[samples])
 
@@ -56,6 +57,6 @@ class CurrentNudge:
         """Return the currents and no slope."""
         return self.current, np.zeros(outputs.shape)
 
-    def select(self, samples: Array) -> CurrentNudge:
+    def select(self, samples: Index) -> CurrentNudge:
         """Return the nudge of some samples of the batch."""
         return CurrentNudge(self.current[samples])

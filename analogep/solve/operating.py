@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -69,7 +69,6 @@ def operating_point(
     if start is not None and start.shape != (len(array), len(circuit.nodes)):
         raise InputError(f"v0 has shape {start.shape}; expected {(len(array), len(circuit.nodes))}")
     check_nudge(circuit, nudge, len(array))
-    engine: Callable[..., Solution]
     if method in ("auto", "layered"):
         from analogep.solve.layered import layered_plan, solve_layered
 
@@ -109,11 +108,7 @@ def solve_newton(
 ) -> Solution:
     """Solve by Newton's method with its fallbacks; see :func:`operating_point`."""
     system = System(circuit, inputs, nudge)
-    x0 = (
-        np.zeros((len(inputs), system.model.plan.size))
-        if v0 is None
-        else system.model.reduce_voltages(v0)
-    )
+    x0 = np.zeros((len(inputs), system.model.plan.size)) if v0 is None else system.model.reduce_voltages(v0)
     result, tried = robust_newton(system, x0, options)
     if not result.converged.all():
         raise failure_message(circuit, system, result, tried)

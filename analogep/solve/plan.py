@@ -112,7 +112,9 @@ def _plan(circuit: Circuit) -> Plan:
 
     branch_start: dict[int, int] = {}
     size = len(nodes)
-    linear, nonlinear, multiport = [], [], []
+    linear: list[int] = []
+    nonlinear: list[int] = []
+    multiport: list[int] = []
     for b, bank in enumerate(circuit.banks):
         if issubclass(bank.device, MultiPort):
             multiport.append(b)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -179,8 +180,8 @@ class Model:
         for b in plan.linear_banks:
             bank = circuit.banks[b]
             i, _ = _one_port(bank).current(known[:, bank.pins[:, 0]] - known[:, bank.pins[:, 1]], bank.values)
-            _scatter_add(node_currents, bank.pins[:, 0], i)
-            _scatter_add(node_currents, bank.pins[:, 1], -i)
+            scatter_add(node_currents, bank.pins[:, 0], i)
+            scatter_add(node_currents, bank.pins[:, 1], -i)
         for c in circuit.crossbars:
             rows, columns = crossbar_currents(c.conductance, known[:, c.rows], known[:, c.columns])
             node_currents[:, c.rows] += rows
@@ -202,7 +203,7 @@ class Model:
         simple, rest = nodes[roots], nodes[~roots]
         out[:, self.plan.unknown[simple]] = node_currents[:, simple]
         if len(rest):
-            _scatter_add(out, self.plan.unknown[rest], self.w[rest] * node_currents[:, rest])
+            scatter_add(out, self.plan.unknown[rest], self.w[rest] * node_currents[:, rest])
         return out
 
     # --- multi-ports -----------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Model:
         ones = np.ones((bank.size, local.shape[1] - len(bank.device.pins)))
         w = np.concatenate([self.w[bank.pins], ones], axis=1)
         keep = local >= 0
-        _scatter_add(residual, local[keep], (w * f)[:, keep])
+        scatter_add(residual, local[keep], (w * f)[:, keep])
 
     # --- nonlinear part --------------------------------------------------------------------------------
 
@@ -253,7 +254,7 @@ class Model:
     @cached_property
     def _slices(self) -> tuple[slice, ...]:
         edges = np.cumsum([0, *(bank.size for bank in self.nonlinear)])
-        return tuple(slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
 
     @cached_property
     def junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
@@ -355,8 +356,9 @@ def crossbar_currents(g: Array, rows: Array, columns: Array) -> tuple[Array, Arr
     return into_rows, into_columns
 
 
-def _scatter_add(target: Array, columns: Index, values: Array) -> None:
-    np.add.at(target, (slice(None), columns), values)
+def scatter_add(target: Array, columns: Index, values: Array) -> None:
+    """Add ``values`` (B, k) to the named ``columns`` of ``target`` in place; columns may repeat."""
+    np.add.at(target, (slice(None), columns), values)  # type: ignore[arg-type]
 
 
 def _one_port(bank: Bank) -> type[OnePort]:
@@ -422,7 +424,7 @@ class System:
         self.nudge = nudge
         self.known, self.offset = _fixed_part(self.model, inputs)
 
-    def select(self, samples: Array) -> System:
+    def select(self, samples: Index) -> System:
         """Return the system of some samples of the batch."""
         part = object.__new__(System)
         part.model = self.model
@@ -490,7 +492,7 @@ class System:
         for pin, sign in ((0, 1.0), (1, -1.0)):
             unknown = model.plan.unknown[pairs[:, pin]]
             keep = unknown >= 0
-            _scatter_add(residual, unknown[keep], (sign * model.w[pairs[:, pin]] * i)[:, keep])
+            scatter_add(residual, unknown[keep], (sign * model.w[pairs[:, pin]] * i)[:, keep])
         block = slopes[:, model.slots.nudge_start :].reshape(len(v), len(pairs), len(pairs))
         if slope.ndim == 2:
             diagonal = np.arange(len(pairs))
@@ -499,9 +501,7 @@ class System:
             block[...] = slope
 
 
-def node_currents(
-    circuit: Circuit, voltages: Array, branches: Mapping[int, Array] | None = None
-) -> Array:
+def node_currents(circuit: Circuit, voltages: Array, branches: Mapping[int, Array] | None = None) -> Array:
     """Return the current leaving each node through elements other than sources and amplifiers, (B, N) [A].
 
     Parameters
@@ -517,15 +517,15 @@ def node_currents(
     for b, bank in enumerate(circuit.banks):
         if issubclass(bank.device, OnePort):
             i, _ = bank.device.current(voltages[:, bank.pins[:, 0]] - voltages[:, bank.pins[:, 1]], bank.values)
-            _scatter_add(total, bank.pins[:, 0], i)
-            _scatter_add(total, bank.pins[:, 1], -i)
+            scatter_add(total, bank.pins[:, 0], i)
+            scatter_add(total, bank.pins[:, 1], -i)
         elif issubclass(bank.device, MultiPort):
             extra = np.zeros((len(voltages), bank.size, bank.device.branches))
             if branches is not None and b in branches:
                 extra = branches[b]
             z = np.concatenate([voltages[:, bank.pins], extra], axis=-1)
             f, _ = bank.device.stamp(z, bank.values)
-            _scatter_add(total, bank.pins.ravel(), f[..., : bank.pins.shape[1]].reshape(len(voltages), -1))
+            scatter_add(total, bank.pins.ravel(), f[..., : bank.pins.shape[1]].reshape(len(voltages), -1))
     for c in circuit.crossbars:
         rows, columns = crossbar_currents(c.conductance, voltages[:, c.rows], voltages[:, c.columns])
         total[:, c.rows] += rows

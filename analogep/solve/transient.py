@@ -244,9 +244,7 @@ class _Run:
         if not middle.converged.all():
             return None
         k2, _ = self.rate(middle.x)
-        last = newton(
-            self.system, middle.x, self.newton_options, Anchor(conductance, x, -(_W / _D) * (k1 + k2))
-        )
+        last = newton(self.system, middle.x, self.newton_options, Anchor(conductance, x, -(_W / _D) * (k1 + k2)))
         if not last.converged.all():
             return None
         k3, entries = self.rate(last.x)

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 
 from analogep.constants import BOLTZMANN, CELSIUS_ZERO, ELEMENTARY_CHARGE, NOMINAL_TEMPERATURE
 from analogep.spice.expressions import Parameters
-from analogep.spice.lexer import Line, Source, tokens
+from analogep.spice.lexer import Line, Source, parse_number, tokens
 from analogep.spice.statements import Statement, number_of
 
 DEFAULT_GMIN = 1e-12
 """Junction shunt [S] that SPICE uses when the netlist does not say."""
 
-_IGNORED_LINES = frozenset(
-    {".op", ".nodeset", ".ic", ".title", ".save", ".print", ".plot", ".probe", ".width"}
-)
+_IGNORED_LINES = frozenset({".op", ".nodeset", ".ic", ".title", ".save", ".print", ".plot", ".probe", ".width"})
 """Lines that change nothing in the circuit or its operating point."""
 
 _IGNORED_OPTIONS = frozenset(
@@ -29,9 +27,7 @@ _IGNORED_OPTIONS = frozenset(
 """Tolerances and output options: they steer a simulator, they are no part of the circuit."""
 
 _MODEL_DEFAULTS = {"is": 1e-14, "n": 1.0, "rs": 0.0, "eg": 1.11, "xti": 3.0}
-_MODEL_INERT = frozenset(
-    {"m", "vj", "fc", "mj", "pb", "kf", "af", "level"}
-)  # without cjo they do nothing at DC
+_MODEL_INERT = frozenset({"m", "vj", "fc", "mj", "pb", "kf", "af", "level"})  # without cjo they do nothing at DC
 _MODEL_ZERO = {
     "cjo": "junction capacitance",
     "cj0": "junction capacitance",
@@ -80,7 +76,19 @@ def read_cards(lines: list[Line], source: Source) -> Cards:
         _attempt(source, line, lambda name=name: cards.parameters[name])
     for line, words in dots:
         _attempt(source, line, lambda words=words: _card(cards, words))
+    for line in lines:
+        if line.structured and line.text.startswith("gmin"):
+            _attempt(source, line, lambda line=line: _exact_gmin(cards, line.text.split()))
     return cards
+
+
+def _exact_gmin(cards: Cards, words: list[str]) -> None:
+    if len(words) != 2 or words[0] != "gmin":
+        raise ValueError("gmin: expected one value")
+    value = parse_number(words[1])
+    if not 0.0 <= value <= cards.gmin:
+        raise ValueError("gmin: does not fit .options gmin; after an edit, delete the comment")
+    cards.gmin = value
 
 
 def _attempt(source: Source, line: Line, action: Callable[[], object]) -> None:
@@ -186,9 +194,7 @@ def _model(cards: Cards, words: list[str]) -> None:
             card[key] = value
         elif key in _MODEL_ZERO:
             if value != 0.0:
-                raise ValueError(
-                    f"model {words[0]}: {_MODEL_ZERO[key]} ({key}) is not supported; set it to 0"
-                )
+                raise ValueError(f"model {words[0]}: {_MODEL_ZERO[key]} ({key}) is not supported; set it to 0")
         elif key == "level" and value != 1.0:
             raise ValueError(f"model {words[0]}: only level 1 is supported")
         elif key not in _MODEL_INERT:

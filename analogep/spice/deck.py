@@ -92,9 +92,7 @@ def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
     ]
 
 
-def bank_primitives(
-    circuit: Circuit, bank: Bank, gmin: float | None
-) -> Iterator[tuple[int, list[Primitive]]]:
+def bank_primitives(circuit: Circuit, bank: Bank, gmin: float | None) -> Iterator[tuple[int, list[Primitive]]]:
     """Yield (element index, primitives) with the names that a netlist uses.
 
     A device that is a single SPICE element drops its own first letter if every name of the bank begins with

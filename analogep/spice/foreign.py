@@ -61,9 +61,7 @@ class ForeignReader:
             values = diode_values(s, self.cards)
         elif s.letter == "R":
             if not s.value > 0:
-                raise ValueError(
-                    f"{s.name}: resistance {s.value:g} Ω must be positive; a short joins its nodes"
-                )
+                raise ValueError(f"{s.name}: resistance {s.value:g} Ω must be positive; a short joins its nodes")
             values = {"conductance": 1.0 / s.value}
         else:
             (key,) = device.parameters()
@@ -107,9 +105,7 @@ class ForeignReader:
         """Return which sources the wanted inputs name, or find at the nodes they name, by source."""
         chosen: dict[str, str] = {}
         for name in map(str.lower, self.wanted):
-            key = (
-                name if name in sources else next((s.key for s in sources.values() if _holds(s, name)), None)
-            )
+            key = name if name in sources else next((s.key for s in sources.values() if _holds(s, name)), None)
             if key is not None:
                 chosen[key] = name
         return chosen

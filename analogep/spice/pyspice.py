@@ -27,7 +27,7 @@ from analogep.spice.deck import (
     nudge_primitives,
     nudge_terms,
 )
-from analogep.spice.dialects import Card, celsius
+from analogep.spice.dialects import DIALECTS, Card, celsius
 from analogep.spice.ngspice import Outcome, Settings, Tolerances, commands
 from analogep.spice.rawfile import read_operating_point
 from analogep.spice.writer import to_netlist
@@ -108,13 +108,12 @@ def to_pyspice(
         netlist.model(name, kind, **dict(parameters), **tnom)
     gmin = base_gmin(circuit)
     if gmin is not None:
-        netlist.raw_spice += f".options gmin={gmin:.17g}\n"
+        dialect = DIALECTS["ngspice"]
+        netlist.raw_spice += dialect.options({"gmin": max(gmin, dialect.limits.smallest_gmin)}) + "\n"
     return netlist
 
 
-def _primitives(
-    circuit: Circuit, voltages: np.ndarray, nudge: Nudge | None, sample: int
-) -> Iterator[Primitive]:
+def _primitives(circuit: Circuit, voltages: np.ndarray, nudge: Nudge | None, sample: int) -> Iterator[Primitive]:
     gmin = base_gmin(circuit)
     yield from input_primitives(circuit, voltages)
     for crossbar in circuit.crossbars:
@@ -136,9 +135,7 @@ def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | No
         netlist.D(primitive.name, *primitive.nodes, **keywords)
         return
     if primitive.letter not in _ELEMENTS:
-        raise InputError(
-            f"{primitive.letter}{primitive.name}: elements of this type have no PySpice form here"
-        )
+        raise InputError(f"{primitive.letter}{primitive.name}: elements of this type have no PySpice form here")
     method, keys = _ELEMENTS[primitive.letter]
     getattr(netlist, method)(primitive.name, *primitive.nodes, **dict(zip(keys, primitive.args, strict=True)))
 

@@ -157,6 +157,8 @@ def _sections(lines: list[Line], cards: Cards, origin: Source, ours: SectionRead
                 ours.outputs(line)
             elif keyword == "analogep":
                 ours.version(line)
+            elif keyword == "gmin":
+                pass  # read with the options
             else:
                 raise ValueError(f"unknown structured comment {keyword!r}")
         except ValueError as error:

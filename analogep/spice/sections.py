@@ -110,9 +110,7 @@ class SectionReader:
         values: dict[int, float] = {}
         for entry in section.entries:
             if not isinstance(entry, Statement) or entry.letter != "V" or entry.nodes[1] != "0":
-                raise ValueError(
-                    "inputs: only V sources to node 0 may follow; close the section with '*@ end'"
-                )
+                raise ValueError("inputs: only V sources to node 0 may follow; close the section with '*@ end'")
             values[self._node(entry.nodes[0], entry)] = entry.value
         nodes = [self._node(name, line) for name in words[2:]]
         if set(values) != set(nodes) or len(section.entries) != len(nodes):
@@ -165,9 +163,7 @@ class SectionReader:
             rows = columns = -1
         names = words[5:]
         if rows < 0 or columns < 0 or rows + columns != len(names):
-            raise ValueError(
-                f"crossbar {name}: {len(names)} nodes do not fit the counts {words[3]}, {words[4]}"
-            )
+            raise ValueError(f"crossbar {name}: {len(names)} nodes do not fit the counts {words[3]}, {words[4]}")
         nodes = [self._node(n, line) for n in names]
         known = {n.lower(): k for k, n in enumerate(names)}
         flat: list[int] = []
@@ -209,9 +205,7 @@ class SectionReader:
         words = section.words
         if len(words) < 3 or words[2] not in REGISTRY:
             kind = words[2] if len(words) > 2 else ""
-            raise ValueError(
-                f"bank: expected a name and a device, not {kind!r}; devices: {', '.join(REGISTRY)}"
-            )
+            raise ValueError(f"bank: expected a name and a device, not {kind!r}; devices: {', '.join(REGISTRY)}")
         name, device = words[1], REGISTRY[words[2]]
         prefixed, trainable = False, frozenset[str]()
         for word in words[3:]:

@@ -72,9 +72,7 @@ class Statement:
         numbers = [a for a in primitive.args if not isinstance(a, str)]
         if self.letter == "D":
             return True
-        return names == ([self.reference] if self.reference else []) and (
-            not numbers or numbers == [self.value]
-        )
+        return names == ([self.reference] if self.reference else []) and (not numbers or numbers == [self.value])
 
 
 def squeeze(text: str) -> str:

@@ -189,9 +189,7 @@ class _Deck:
         low = node.lower()
         other = self.helpers.setdefault(low, owner)
         if low in self.known_nodes:
-            self.faults.append(
-                Fault(owner, f"its helper node {node} is also a node of the circuit; rename one")
-            )
+            self.faults.append(Fault(owner, f"its helper node {node} is also a node of the circuit; rename one"))
         elif other != owner:
             self.faults.append(Fault(owner, f"its helper node {node} is also one of {other}; rename one"))
 
@@ -214,9 +212,7 @@ class _Deck:
             )
         numbers = [a for a in (*primitive.args, *card.values()) if not isinstance(a, str)]
         if not np.isfinite(numbers).all():
-            self.faults.append(
-                Fault(owner, "has a value that overflows when inverted; SPICE cannot write it")
-            )
+            self.faults.append(Fault(owner, "has a value that overflows when inverted; SPICE cannot write it"))
 
     def _check_resistances(self, resistance: Array, names: list[str]) -> None:
         for e in np.flatnonzero(~np.isfinite(resistance)):
@@ -232,11 +228,13 @@ class _Deck:
             raise NetlistError(f"netlist export ({self.dialect.name})", self.faults)
         head = [title, f"* Written by analogep {analogep.__version__} for {self.dialect.name}; SI units."]
         cards = [self.dialect.model_card(name, *key) for key, name in self.models.items()]
-        options = [] if self.gmin is None else [self.dialect.options({"gmin": self.gmin})]
+        options = []
+        if self.gmin is not None:
+            written = max(self.gmin, self.dialect.limits.smallest_gmin)
+            options = [] if written == self.gmin else comment("gmin", number(self.gmin))
+            options.append(self.dialect.options({"gmin": written}))
         end = comment("end") if cards or options else []
-        return "\n".join(
-            [*head, *comment("analogep", VERSION), *self.lines, *end, *cards, *options, ".end", ""]
-        )
+        return "\n".join([*head, *comment("analogep", VERSION), *self.lines, *end, *cards, *options, ".end", ""])
 
     def _check_names(self) -> None:
         counts = Counter(map(str.lower, self.names))

@@ -86,13 +86,13 @@ class Progress:
     """What a caller may watch; called by :func:`train`. Override what you need."""
 
     def start(self, problem: Problem, beta_reason: str) -> None:
-        """Training is about to start."""
+        """Note that training is about to start."""
 
     def batch(self, epoch: int, samples: int, loss: float, error: float) -> None:
-        """A batch is done: samples so far in this epoch, running mean loss [V²] and error."""
+        """Note that a batch is done: samples so far in this epoch, running mean loss [V²] and error."""
 
     def epoch(self, row: EpochMetrics) -> None:
-        """An epoch is done."""
+        """Note that an epoch is done."""
 
 
 def train(config: TrainConfig | str | Path, progress: Progress | None = None) -> Run:
@@ -130,7 +130,7 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
     problem.check_beta(circuit, rule.beta)
     progress.start(problem, reason)
     rows: list[EpochMetrics] = []
-    spent, engine = 0.0, config.engine
+    spent, engine = 0.0, str(config.engine)
     for epoch in range(1, config.training.epochs + 1):
         began = time.perf_counter()
         losses, wrong, seen = 0.0, 0.0, 0
@@ -172,14 +172,15 @@ def _batches(problem: Problem) -> Iterator[NDArray[np.int64]]:
 
 def predictions(outputs: Array) -> NDArray[np.int64]:
     """Return the predicted class (S,) for outputs (S, O)."""
-    return outputs.argmax(axis=1).astype(np.int64)
+    classes: NDArray[np.int64] = np.argmax(outputs, axis=1).astype(np.int64)
+    return classes
 
 
 def _errors(data: DataSet, part: Volts, batch: NDArray[np.int64], outputs: Array) -> NDArray[np.bool_]:
     if part.labels is not None:
-        return predictions(outputs) != part.labels[batch]
-    out: NDArray[np.bool_] = (np.abs(outputs - part.targets[batch]) > data.tolerance).any(axis=1)
-    return out
+        return np.not_equal(predictions(outputs), part.labels[batch])
+    far: NDArray[np.bool_] = np.any(np.abs(outputs - part.targets[batch]) > data.tolerance, axis=1)
+    return far
 
 
 def evaluate(problem: Problem, circuit: Circuit, part: Volts) -> tuple[float, float]:

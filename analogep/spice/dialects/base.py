@@ -47,11 +47,14 @@ class Limits:
         Lower-case words that may not stand between dots in a node name.
     smallest_saturation
         Smallest saturation current [A] that is not silently replaced.
+    smallest_gmin
+        Smallest junction shunt [S] that may be set; a smaller one is written as this.
     """
 
     reserved_nodes: frozenset[str] = frozenset({"gnd"})
     reserved_parts: frozenset[str] = frozenset()
     smallest_saturation: float = 0.0
+    smallest_gmin: float = 0.0
 
 
 class Dialect(Protocol):

@@ -22,6 +22,9 @@ class Ngspice:
             reserved_parts=frozenset({"table", "value", "ac"}),
             # ngspice raises smaller saturation currents to 1e-28 A without a word.
             smallest_saturation=1e-28,
+            # With gmin = 0 ngspice's gmin stepping, where it is needed, never ends. 1e-40 S is nothing even
+            # beside a saturation current of 1e-28 A.
+            smallest_gmin=1e-40,
         )
     )
 
