@@ -56,7 +56,15 @@ class IdealDiode(MultiPort):
 
     @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        # A steep slope above the threshold would turn the rounding of node voltages into current (at 1e9 S,
+        # 1e-7 A). Instead a state s, the voltage of a node of its own, runs along the diode's curve:
+        # i = SCALE max(0, s), v - threshold = min(0, s). The minimum is spelt so that at s = 0 a simulator
+        # differentiates both branches alike, whichever it takes.
         anode, cathode = nodes
-        slope, threshold = 1e9, p["threshold"]
-        expression = f"max(0, {slope!r}*(V({anode},{cathode})-({threshold!r})))"
-        return [Primitive("B", name, nodes, (expression,))]
+        state = f"B{name}_state"
+        above = f"max(0,V({state}))"
+        law = f"V({state})-{above}-(V({anode},{cathode})-({p['threshold']!r}))"
+        return [
+            Primitive("B", name, nodes, (f"{IdealDiode.SCALE!r}*{above}",)),
+            Primitive("B", f"{name}_state", (state, "0"), (f"1e-06*({law})",)),
+        ]

@@ -82,7 +82,7 @@ def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
     anode, cathode = primitive.nodes
     name, junction, series = primitive.name, anode, []
     if card.get("rs", 0.0) > 0.0:  # the shunt sits across the junction, inside the series resistance
-        junction = f"{anode}_{name}_junction"
+        junction = f"D{name}_junction"
         series = [Primitive("R", f"{name}_rs", (anode, junction), (card["rs"],))]
         card["rs"] = 0.0
     return [
