@@ -93,9 +93,7 @@ def layered_networks(
     if loaded:
         pins = np.stack([loaded, np.zeros(len(loaded), int)], axis=1)
         names = [f"load_{n}" for n in loaded]
-        banks.append(
-            resistor_bank("load", pins, rng.uniform(G_LOW, G_HIGH, len(loaded)), names, trainable=True)
-        )
+        banks.append(resistor_bank("load", pins, rng.uniform(G_LOW, G_HIGH, len(loaded)), names, trainable=True))
     if depth > 1 and draw(st.booleans()):
         from_hidden = depth > 2 and amplifier in (None, (2.0, 2.0)) and draw(st.booleans())
         rows = circuit.crossbars[0].columns if from_hidden else circuit.input_nodes
@@ -121,7 +119,7 @@ def nudge_for(kind: str, circuit: Circuit, beta: float, targets: np.ndarray) -> 
 
 
 def assert_same(a: Solution, b: Solution) -> None:
-    """Voltages and branch currents agree; a current by what ``AGREEMENT`` is behind the node's conductance."""
+    """Voltages agree, and branch currents by what ``AGREEMENT`` is behind the nodes' conductance."""
     np.testing.assert_allclose(a.voltages, b.voltages, rtol=0.0, atol=AGREEMENT)
     for key, current in a.branches.items():
         most = sum(c.conductance.sum() for c in a.circuit.crossbars) * 20.0  # 20: the amplifiers' A · B
@@ -209,9 +207,7 @@ def test_order_of_a_crossbars_nodes_does_not_matter(seed: int) -> None:
     for c in circuit.crossbars:
         r, k = rng.permutation(len(c.rows)), rng.permutation(len(c.columns))
         crossbars.append(Crossbar(c.name, c.rows[r], c.columns[k], c.conductance[np.ix_(r, k)]))
-    shuffled = Circuit(
-        circuit.nodes, circuit.banks, tuple(crossbars), circuit.input_nodes, circuit.output_pairs
-    )
+    shuffled = Circuit(circuit.nodes, circuit.banks, tuple(crossbars), circuit.input_nodes, circuit.output_pairs)
     inputs, targets = batch_for(circuit, seed, 2)
     nudge = ConductanceNudge(1e-5, targets)
     assert_same(
@@ -247,9 +243,7 @@ def test_kernel_diode_is_the_device(values: dict[str, float], v: float) -> None:
     if device.series_resistance == 0.0 and v / nvt > 600.0:
         v = 600.0 * nvt  # beyond, currents of 1e242 A
     i, g = Diode.current(np.array([v]), p)
-    i_kernel, g_kernel = kernels._diode(
-        v, device.saturation_current, nvt, device.gmin, device.series_resistance
-    )
+    i_kernel, g_kernel = kernels._diode(v, device.saturation_current, nvt, device.gmin, device.series_resistance)
     # The junction voltage is known to 1e-15 (|w| + nV_T), which the exponential turns into (1 + |w|/nV_T) of
     # that; expm1 is within a few rounding errors on top.
     relative = 1e-14 * (2.0 + min(abs(v) / nvt, 700.0))
@@ -276,9 +270,7 @@ def test_kernel_diode_in_reverse_with_a_large_drop_over_its_resistance() -> None
 def chain(*extra: Bank, crossbars: tuple[Crossbar, ...] = ()) -> Circuit:
     """Two inputs, two hidden nodes, one output, and what a test adds."""
     base = deep_resistive([2, 2, 1], bias="none", hidden="linear", initial=uniform(G_LOW, G_HIGH))
-    return Circuit(
-        base.nodes, base.banks + extra, base.crossbars + crossbars, base.input_nodes, base.output_pairs
-    )
+    return Circuit(base.nodes, base.banks + extra, base.crossbars + crossbars, base.input_nodes, base.output_pairs)
 
 
 H0, H1, Y = 3, 4, 5
@@ -404,7 +396,4 @@ def test_a_repelling_nudge_beyond_the_nodes_conductance_is_not_solved_by_block_s
     except ConvergenceError:
         return
     assert (found.branches[1] >= 0.0).all()
-    assert (
-        np.abs(System(circuit, np.array([[1.0]]), nudge).evaluate(full_unknowns(found)).residual).max()
-        < 1e-12
-    )
+    assert np.abs(System(circuit, np.array([[1.0]]), nudge).evaluate(full_unknowns(found)).residual).max() < 1e-12
