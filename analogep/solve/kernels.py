@@ -126,6 +126,106 @@ def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
+def _sweep_sample(  # type: ignore[no-untyped-def]
+    xb,
+    current,
+    diagonal,
+    low,
+    high,
+    partner,
+    coupling,
+    order,
+    group_start,
+    rows,
+    columns,
+    row_start,
+    column_start,
+    weights,
+    weight_start,
+    row_t,
+    row_w,
+    column_t,
+    column_w,
+    group_couplings,
+    group_sides,
+    group_coupling_start,
+    junction_start,
+    junctions,
+    fixed,
+    tolerance,
+    max_sweeps,
+):
+    """Sweep over the groups of one sample; returns (sweeps, largest residual before the last)."""
+    groups = len(group_start) - 1
+    inflow = np.empty(len(xb))
+    left_all = np.empty(max(len(rows), 1))
+    right_all = np.empty(max(len(columns), 1))
+    done = -max_sweeps
+    lack = 0.0
+    before = math.inf  # largest move of the sweep before
+    for sweep in range(1, max_sweeps + 1):
+        moved = 0.0
+        largest = 1.0
+        lack = 0.0
+        for g in range(groups):
+            begin, end = group_start[g], group_start[g + 1]
+            for k in range(begin, end):
+                inflow[order[k]] = current[order[k]]
+            for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
+                c = group_couplings[q]
+                r0, r1 = row_start[c], row_start[c + 1]
+                c0, c1 = column_start[c], column_start[c + 1]
+                width = c1 - c0
+                table = weights[weight_start[c] : weight_start[c + 1]]
+                left = left_all[: r1 - r0]
+                right = right_all[:width]
+                if group_sides[q] == 1:
+                    for r in range(r1 - r0):
+                        left[r] = row_t[r0 + r] * xb[rows[r0 + r]]
+                    _columns_inflow(table, left, width, right)
+                    for j in range(width):
+                        inflow[columns[c0 + j]] += column_w[c0 + j] * right[j]
+                else:
+                    for j in range(width):
+                        right[j] = column_t[c0 + j] * xb[columns[c0 + j]]
+                    _rows_inflow(table, right, width, left)
+                    for r in range(r1 - r0):
+                        inflow[rows[r0 + r]] += row_w[r0 + r] * left[r]
+            for k in range(begin, end):
+                n = order[k]
+                into = inflow[n]
+                if partner[n] >= 0:
+                    into += coupling[n] * xb[partner[n]]
+                v, step, f = _node(
+                    xb[n],
+                    diagonal[n],
+                    into,
+                    low[n],
+                    high[n],
+                    junction_start[n],
+                    junction_start[n + 1],
+                    junctions,
+                    fixed,
+                )
+                xb[n] = v
+                lack = max(lack, abs(f))
+                if not abs(step) <= moved:  # also catches NaN
+                    moved = abs(step)
+                if abs(v) > largest:
+                    largest = abs(v)
+        # Small moves alone may be slow ones: with rate = moved/before, moved · rate/(1 − rate) is still to go.
+        near = tolerance * largest
+        ahead = sweep >= _SETTLING and before <= near and moved * moved <= near * (before - moved)
+        if ahead or moved <= _ROUNDING * largest:
+            done = sweep
+            break
+        if not moved < 1e300:
+            break
+        before = moved
+    return done, lack
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def block_sweeps(  # type: ignore[no-untyped-def]
     x,
     current,
@@ -157,81 +257,42 @@ def block_sweeps(  # type: ignore[no-untyped-def]
 ):
     """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
 
-    Returns the number of sweeps per sample (B,), negative where ``max_sweeps`` was reached, and the largest
+    Returns the number of sweeps per
+    sample (B,), negative where ``max_sweeps`` was reached, and the largest
     residual (B,) [A] that the last sweep found before it removed it. The arrays are those of
     ``layered._Topology`` and ``layered.LayeredModel``.
     """
-    batch, size = x.shape
-    groups = len(group_start) - 1
+    batch = len(x)
     result = np.empty(batch, np.int64)
     residual = np.empty(batch)
-    inflow = np.empty(size)
-    left_all = np.empty(max(len(rows), 1))
-    right_all = np.empty(max(len(columns), 1))
     for b in range(batch):
-        xb = x[b]
-        done = -max_sweeps
-        lack = 0.0
-        before = math.inf  # largest move of the sweep before
-        for sweep in range(1, max_sweeps + 1):
-            moved = 0.0
-            largest = 1.0
-            lack = 0.0
-            for g in range(groups):
-                begin, end = group_start[g], group_start[g + 1]
-                for k in range(begin, end):
-                    inflow[order[k]] = current[b, order[k]]
-                for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
-                    c = group_couplings[q]
-                    r0, r1 = row_start[c], row_start[c + 1]
-                    c0, c1 = column_start[c], column_start[c + 1]
-                    width = c1 - c0
-                    table = weights[weight_start[c] : weight_start[c + 1]]
-                    left = left_all[: r1 - r0]
-                    right = right_all[:width]
-                    if group_sides[q] == 1:
-                        for r in range(r1 - r0):
-                            left[r] = row_t[r0 + r] * xb[rows[r0 + r]]
-                        _columns_inflow(table, left, width, right)
-                        for j in range(width):
-                            inflow[columns[c0 + j]] += column_w[c0 + j] * right[j]
-                    else:
-                        for j in range(width):
-                            right[j] = column_t[c0 + j] * xb[columns[c0 + j]]
-                        _rows_inflow(table, right, width, left)
-                        for r in range(r1 - r0):
-                            inflow[rows[r0 + r]] += row_w[r0 + r] * left[r]
-                for k in range(begin, end):
-                    n = order[k]
-                    into = inflow[n]
-                    if partner[n] >= 0:
-                        into += coupling[n] * xb[partner[n]]
-                    v, step, f = _node(
-                        xb[n],
-                        diagonal[n],
-                        into,
-                        low[b, n],
-                        high[b, n],
-                        junction_start[n],
-                        junction_start[n + 1],
-                        junctions,
-                        fixed[b],
-                    )
-                    xb[n] = v
-                    lack = max(lack, abs(f))
-                    if not abs(step) <= moved:  # also catches NaN
-                        moved = abs(step)
-                    if abs(v) > largest:
-                        largest = abs(v)
-            # Small moves alone may be slow ones: with rate = moved/before, moved · rate/(1 − rate) is still to go.
-            near = tolerance * largest
-            ahead = sweep >= _SETTLING and before <= near and moved * moved <= near * (before - moved)
-            if ahead or moved <= _ROUNDING * largest:
-                done = sweep
-                break
-            if not moved < 1e300:
-                break
-            before = moved
-        result[b] = done
-        residual[b] = lack
+        result[b], residual[b] = _sweep_sample(
+            x[b],
+            current[b],
+            diagonal,
+            low[b],
+            high[b],
+            partner,
+            coupling,
+            order,
+            group_start,
+            rows,
+            columns,
+            row_start,
+            column_start,
+            weights,
+            weight_start,
+            row_t,
+            row_w,
+            column_t,
+            column_w,
+            group_couplings,
+            group_sides,
+            group_coupling_start,
+            junction_start,
+            junctions,
+            fixed[b],
+            tolerance,
+            max_sweeps,
+        )
     return result, residual
