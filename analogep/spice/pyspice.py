@@ -164,7 +164,7 @@ def run_pyspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerance
     with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
         path = Path(folder)
         (path / "circuit.cir").write_text(f"{netlist.rstrip()}\n{tolerances.line()}\n.end\n")
-        (path / "commands.txt").write_text("\n".join(commands(samples)))
+        (path / "commands.txt").write_text("\n".join(commands(samples, tolerances)))
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "analogep.spice.pyspice_worker"],
