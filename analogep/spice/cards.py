@@ -69,16 +69,16 @@ def read_cards(lines: list[Line], source: Source) -> Cards:
     definitions: dict[str, str] = {}
     for line, words in dots:
         if words[0].lower() == ".param":
-            _attempt(source, line, lambda words=words: definitions.update(_definitions(words)))
+            _attempt(source, line, _define, definitions, words)
     cards = Cards(Parameters(definitions))
     for name in definitions:
         line = next(li for li, w in dots if w[0].lower() == ".param" and name in map(str.lower, w))
-        _attempt(source, line, lambda name=name: cards.parameters[name])
+        _attempt(source, line, cards.parameters.__getitem__, name)
     for line, words in dots:
-        _attempt(source, line, lambda words=words: _card(cards, words))
+        _attempt(source, line, _card, cards, words)
     for line in lines:
         if line.structured and line.text.startswith("gmin"):
-            _attempt(source, line, lambda line=line: _exact_gmin(cards, line.text.split()))
+            _attempt(source, line, _exact_gmin, cards, line.text.split())
     return cards
 
 
@@ -91,23 +91,21 @@ def _exact_gmin(cards: Cards, words: list[str]) -> None:
     cards.gmin = value
 
 
-def _attempt(source: Source, line: Line, action: Callable[[], object]) -> None:
+def _attempt(source: Source, line: Line, action: Callable[..., object], *arguments: object) -> None:
     try:
-        action()
+        action(*arguments)
     except ValueError as error:
         source.fault(line.number, str(error))
 
 
-def _definitions(words: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _define(definitions: dict[str, str], words: list[str]) -> None:
     rest = words[1:]
     while rest:
         if len(rest) < 3 or rest[1] != "=" or rest[2] in "={}'":
             raise ValueError(f".param: expected name=value at {rest[0]!r}")
         value = rest[2]
-        found[rest[0].lower()] = value[1:-1] if value[0] in "{'" else value
+        definitions[rest[0].lower()] = value[1:-1] if value[0] in "{'" else value
         rest = rest[3:]
-    return found
 
 
 def _card(cards: Cards, words: list[str]) -> None:

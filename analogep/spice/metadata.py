@@ -7,7 +7,7 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ outputs NODE PLUS,MINUS ...             observed nodes and pairs
     *@ crossbar NAME trainable|fixed R C NODE...   R row nodes, C column nodes; its resistors follow
     *@ bank NAME KIND [prefixed] [trainable=PARAMETER,...]   its elements follow
-    *@ open NAME P N                           a resistor of zero conductance
+    *@ open NAME P N [SIEMENS]                 a resistor of no conductance, or of one whose 1/g overflows
     *@ element NAME NODE... KEY=VALUE...       one device; the SPICE elements that stand for it follow
     *@ exact conductance DIGITS                one digit per resistor of the section, see below
     *@ nudge conductance|current               the elements that follow are the nudge
@@ -50,8 +50,7 @@ def comment(*fields: str) -> list[str]:
 def exact_comment(conductance: Array) -> list[str]:
     """Return the ``exact`` comment for conductances (E,) [S] written as 1/g, or none if all are exact."""
     g = np.asarray(conductance, float)
-    with np.errstate(over="ignore"):  # the writer reports it
-        back = 1.0 / (1.0 / g)
+    back = 1.0 / (1.0 / g)
     if np.array_equal(g, back):
         return []
     steps = np.zeros(len(g), np.int64)

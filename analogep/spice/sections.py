@@ -156,7 +156,7 @@ class SectionReader:
         assert line is not None
         if len(words) < 5 or words[2] not in ("trainable", "fixed"):
             raise ValueError("crossbar: expected name, 'trainable' or 'fixed', row and column counts, nodes")
-        name = words[1]
+        name, trainable = words[1], words[2]
         try:
             rows, columns = int(words[3]), int(words[4])
         except ValueError:
@@ -168,13 +168,18 @@ class SectionReader:
         known = {n.lower(): k for k, n in enumerate(names)}
         flat: list[int] = []
         resistance: list[float] = []
+        tiny: dict[tuple[int, int], float] = {}
         start, exact = f"r{name.lower()}_", ""
         for entry in section.entries:
             try:
+                if isinstance(entry, Line) and entry.text.startswith("open"):
+                    words = entry.text.split()
+                    tiny[_place(f"R{words[1]}", start, rows, columns)] = _open_conductance(words)
+                    continue
                 if isinstance(entry, Line):
                     exact = self._exact(entry, exact)
                     continue
-                row, column = _place(entry, start, rows, columns)
+                row, column = _place(entry.name, start, rows, columns)
                 pins = tuple(known.get(n.lower(), -1) for n in entry.nodes)
                 if entry.letter != "R" or pins != (row, rows + column):
                     raise ValueError(f"{entry.name}: does not fit its place in crossbar {name}")
@@ -186,13 +191,11 @@ class SectionReader:
             raise ValueError(f"crossbar {name}: an element is given twice")
         g = np.zeros(rows * columns)
         g[flat] = _conductances(name, resistance, exact)
-        crossbar = Crossbar(
-            name,
-            np.array(nodes[:rows], np.int64),
-            np.array(nodes[rows:], np.int64),
-            g.reshape(rows, columns),
-            words[2] == "trainable",
-        )
+        table = g.reshape(rows, columns)
+        for place, value in tiny.items():
+            table[place] = value
+        ends = np.array(nodes, np.int64)
+        crossbar = Crossbar(name, ends[:rows], ends[rows:], table, trainable == "trainable")
         self.builder.crossbars.append(crossbar)
 
     def _exact(self, line: Line, before: str) -> str:
@@ -261,11 +264,12 @@ class SectionReader:
 
     def _open(self, block: Block, line: Line) -> None:
         words = line.text.split()
-        if block.device.kind != "resistor" or words[0] != "open" or len(words) != 4:
-            raise ValueError("open: expected a resistor's name and its two nodes, in a bank of resistors")
+        if block.device.kind != "resistor":
+            raise ValueError(f"open: a {block.device.kind} cannot be open")
+        g = _open_conductance(words)
         pins = (self._node(words[2], line), self._node(words[3], line))
         self.builder.lines[words[1].lower()] = line.number
-        block.add(words[1], pins, {"conductance": 0.0})
+        block.add(words[1], pins, {"conductance": g})
 
     def _element(self, block: Block, line: Line, following: Sequence[Entry]) -> int:
         """Add the device that a comment describes; return how many of the following lines stand for it."""
@@ -310,14 +314,24 @@ class SectionReader:
         return abs(values["temperature"] - primitive.temperature) <= 1e-12 * primitive.temperature
 
 
-def _place(statement: Statement, start: str, rows: int, columns: int) -> tuple[int, int]:
-    if statement.key.startswith(start):
-        row, _, column = statement.key[len(start) :].partition("_")
+def _open_conductance(words: list[str]) -> float:
+    if words[0] != "open" or len(words) not in (4, 5):
+        raise ValueError("open: expected a resistor's name and its two nodes")
+    g = parse_number(words[4]) if len(words) == 5 else 0.0
+    if not 0.0 <= g < 1e-300:
+        raise ValueError(f"open: {g:g} S is no open; write it as a resistor")
+    return g
+
+
+def _place(name: str, start: str, rows: int, columns: int) -> tuple[int, int]:
+    """Return row and column of a crossbar's element from its name with the letter R in front."""
+    if name.lower().startswith(start):
+        row, _, column = name.lower()[len(start) :].partition("_")
         if row.isdecimal() and column.isdecimal() and len(row) < 10 and len(column) < 10:
             place = (int(row), int(column))
             if place[0] < rows and place[1] < columns:
                 return place
-    raise ValueError(f"{statement.name}: not an element of this crossbar; close the section with '*@ end'")
+    raise ValueError(f"{name}: not an element of this crossbar; close the section with '*@ end'")
 
 
 def _conductances(name: str, resistance: list[float], exact: str) -> np.ndarray:

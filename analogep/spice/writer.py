@@ -124,9 +124,7 @@ class _Deck:
         flag = "trainable" if crossbar.trainable else "fixed"
         counts = (str(len(rows)), str(len(columns)))
         self.lines += comment("crossbar", crossbar.name, flag, *counts, *rows, *columns)
-        closed = g > 0
-        with np.errstate(divide="ignore", over="ignore"):
-            resistance = 1.0 / g
+        resistance, closed = _resistances(g)
         names: list[str] = []
         for r, row in enumerate(rows):
             start = f"R{crossbar.name}_{r}_"
@@ -134,8 +132,9 @@ class _Deck:
             names += [f"{start}{k}" for k in picked]
             values = resistance[r].tolist()
             self.lines += [f"{start}{k} {row} {columns[k]} {values[k]:.17g}" for k in picked]
+        for r, k in np.argwhere(~closed & (g > 0)):
+            self.lines += _open(crossbar.element_name(r, k), rows[r], columns[k], g[r, k])
         self.names += names
-        self._check_resistances(resistance[closed], names)
         self.lines += exact_comment(g[closed])
 
     def bank(self, bank: Bank) -> None:
@@ -155,17 +154,15 @@ class _Deck:
     def _resistors(self, bank: Bank, prefixed: bool) -> None:
         nodes, g = self.circuit.nodes, bank.values["conductance"]
         letter = LETTERS[bank.device.kind] if prefixed else ""
-        closed = g > 0
-        with np.errstate(divide="ignore", over="ignore"):
-            resistance = 1.0 / g
-        for name, (p, n), value in zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True):
-            if value == np.inf:
-                self.lines += comment("open", name, nodes[p], nodes[n])
-            else:
+        resistance, closed = _resistances(g)
+        for e, (name, (p, n), value) in enumerate(
+            zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True)
+        ):
+            if closed[e]:
                 self.lines.append(f"{letter}{name} {nodes[p]} {nodes[n]} {value:.17g}")
-        names = [f"{letter}{bank.names[e]}" for e in np.flatnonzero(closed)]
-        self.names += names
-        self._check_resistances(resistance[closed], names)
+            else:
+                self.lines += _open(name, nodes[p], nodes[n], g[e])
+        self.names += [f"{letter}{bank.names[e]}" for e in np.flatnonzero(closed)]
         self.lines += exact_comment(g[closed])
 
     def nudge(self, primitives: list[Primitive], kind: str) -> None:
@@ -214,12 +211,6 @@ class _Deck:
         if not np.isfinite(numbers).all():
             self.faults.append(Fault(owner, "has a value that overflows when inverted; SPICE cannot write it"))
 
-    def _check_resistances(self, resistance: Array, names: list[str]) -> None:
-        for e in np.flatnonzero(~np.isfinite(resistance)):
-            self.faults.append(
-                Fault(names[e], "its conductance is so small that 1/g overflows; make it zero (an open)")
-            )
-
     # --- the whole -------------------------------------------------------------------------------------
 
     def text(self, title: str) -> str:
@@ -242,6 +233,17 @@ class _Deck:
             for name in (n for n, k in counts.items() if k > 1):
                 what = f"{counts[name]} elements would be called that in the netlist; rename one"
                 self.faults.append(Fault(f"SPICE name {name}", what))
+
+
+def _resistances(g: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Return 1/g [ohm] and where it can be written: not for zero, nor for the tiny g whose inverse overflows."""
+    with np.errstate(divide="ignore", over="ignore"):
+        resistance = 1.0 / g
+    return resistance, np.isfinite(resistance)
+
+
+def _open(name: str, p: str, n: str, g: float) -> list[str]:
+    return comment("open", name, p, n, *([number(g)] if g else []))
 
 
 def _node_faults(circuit: Circuit, dialect: Dialect) -> Iterable[Fault]:

@@ -24,9 +24,7 @@ def element(kind: str, values: dict[str, float], name: str = "e1") -> Circuit:
     pins = np.arange(1, 1 + len(device.pins))[None, :]
     nodes = ("0", "Alpha", "b.2", "_c", "D4")[: 1 + len(device.pins)]
     held = np.array([[k, 0] for k in range(1, len(nodes))])
-    leak = Bank(
-        "leaks", Resistor, held, {"conductance": np.full(len(held), 1e-3)}, [f"r{k}" for k in held[:, 0]]
-    )
+    leak = Bank("leaks", Resistor, held, {"conductance": np.full(len(held), 1e-3)}, [f"r{k}" for k in held[:, 0]])
     trainable = {key for key, info in device.parameters().items() if info.trainable}
     bank = Bank("bank_1", device, pins, {k: np.array([v]) for k, v in values.items()}, (name,), trainable)
     return Circuit(nodes, (leak, bank), (), np.zeros(0, int), np.array([[1, 0], [2, 1]]))
@@ -39,21 +37,12 @@ def test_every_device_comes_back(kind: str, data: st.DataObject) -> None:
     assert from_netlist(to_netlist(circuit)) == circuit
 
 
-def writable(circuit: Circuit) -> bool:
-    """Whether no conductance is so small that 1/g overflows; those are refused, which has its own test."""
-    return all(
-        not ((bank.values["conductance"] > 0) & (bank.values["conductance"] < 1e-300)).any()
-        for bank in circuit.banks
-        if bank.device is Resistor
-    )
-
-
-@given(circuits().filter(writable))
+@given(circuits())
 def test_random_circuits_come_back(circuit: Circuit) -> None:
     assert from_netlist(to_netlist(circuit)) == circuit
 
 
-@given(experiments().filter(lambda case: writable(case[0])), st.data())
+@given(experiments(), st.data())
 def test_inputs_and_nudges_come_back(case: tuple[Circuit, np.ndarray], data: st.DataObject) -> None:
     circuit, inputs = case
     numbers = st.floats(-1, 1, allow_subnormal=False)
@@ -93,8 +82,10 @@ def test_conductances_come_back_to_the_last_bit_and_zeros_stay() -> None:
     rng = np.random.default_rng(7)
     g = 10.0 ** rng.uniform(-12, 2, (60, 50))
     g[rng.random(g.shape) < 0.1] = 0.0
+    g[1, :2] = 1e-310, 5e-324
     g[0, :3] = np.nextafter(1.0, 0.0), 1.0, np.nextafter(1.0, 2.0)
-    assert not np.array_equal(g[g > 0], 1 / (1 / g[g > 0]))  # else this shows nothing
+    usual = g[g > 1e-300]
+    assert not np.array_equal(usual, 1 / (1 / usual))  # else this shows nothing
     circuit = crossbar_circuit(g)
     back = from_netlist(to_netlist(circuit))
     assert back == circuit
@@ -175,9 +166,7 @@ def test_node_names_that_ngspice_takes_for_something_else(name: str) -> None:
 
 
 def test_names_that_would_collide_are_all_named() -> None:
-    bank = Bank(
-        "r", Resistor, np.array([[1, 0]] * 3), {"conductance": np.full(3, 1e-3)}, ("a", "Ra", "RRa")
-    )
+    bank = Bank("r", Resistor, np.array([[1, 0]] * 3), {"conductance": np.full(3, 1e-3)}, ("a", "Ra", "RRa"))
     circuit = Circuit(("0", "x"), (bank,))
     assert from_netlist(to_netlist(circuit)) == circuit  # all prefixed: no collision
     other = Bank("s", Resistor, np.array([[1, 0]]), {"conductance": np.full(1, 1e-3)}, ("RRA_",))
@@ -193,8 +182,6 @@ def test_helper_nodes_that_exist_already() -> None:
 
 
 def test_values_that_spice_cannot_hold() -> None:
-    bank = Bank("r", Resistor, np.array([[1, 0]]), {"conductance": np.array([1e-310])}, ("tiny",))
-    assert "tiny" in faults(Circuit(("0", "x"), (bank,)))
     diode = element("diode", {**Diode().values, "saturation_current": 1e-29})
     assert "e1" in faults(diode)
 
