@@ -14,7 +14,7 @@ from scipy.linalg import expm
 from test_layered import batch_for, layered_networks
 
 from analogep.circuit import Circuit
-from analogep.devices import BidirectionalAmplifier, Capacitor, Device, Diode, OnePort, Resistor
+from analogep.devices import BidirectionalAmplifier, Capacitor, Device, Diode, IdealDiode, OnePort, Resistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import ConductanceNudge, Trajectory, TransientOptions, operating_point, transient
@@ -296,6 +296,39 @@ def test_starts_where_it_is_told_to() -> None:
     assert found.steps <= 1
     again = transient(circuit, inputs, v0=rest.voltages)
     np.testing.assert_array_equal(again.voltages, found.voltages)
+
+
+def test_a_junction_that_starts_volts_forward_falls_back_at_once() -> None:
+    """4 V across a diode is 1e52 A: the trapezoidal stage used to collapse on it."""
+    circuit = circuit_of(*RC, ("a", "0", Diode()))
+    start = np.zeros((1, 3))
+    start[0, circuit.node("a")] = 4.0
+    found = transient(circuit, [0.3], v0=start)
+    # The implicit Euler step lets C carry 1e6 times the current of 1 mS at 4 V: nV_T ln(4e3 / Is) = 1.05 V.
+    assert found.voltages[0, 0, circuit.node("a")] < 1.05
+    expected = operating_point(circuit, [0.3], method="newton").voltages
+    np.testing.assert_allclose(found.voltages[-1], expected, atol=AGREEMENT)
+
+
+def test_rails_far_from_the_start() -> None:
+    """Hidden nodes that start at 0 V with a lower rail of 2.5 V: 87 nV_T forward."""
+    for diode in (None, IdealDiode(threshold=0.2)):
+        circuit = deep_resistive(
+            [2, 2, 1], hidden="pair", diode=diode, rails=(2.5, 2.5), bias="none", initial=uniform(1e-4, 1e-3)
+        )
+        expected = operating_point(circuit, [1.0, 4.0], method="newton").voltages
+        found = transient(circuit, [1.0, 4.0])
+        np.testing.assert_allclose(found.voltages[-1], expected, atol=AGREEMENT)
+
+
+def test_an_ideal_diode_that_conducts_at_the_start_keeps_conducting() -> None:
+    """Its branch current is no voltage, so that a start from voltages has to find it."""
+    circuit = deep_resistive([3, 4, 2], diode=IdealDiode(), initial=uniform(1e-5, 1e-3))
+    inputs = [1.0, -1.0, -0.8]
+    rest = operating_point(circuit, inputs)
+    assert any((j > 1e-6).any() for j in rest.branches.values())
+    found = transient(circuit, inputs, v0=rest)
+    np.testing.assert_allclose(found.voltages, found.voltages[:1].repeat(len(found.times), 0), atol=1e-9)
 
 
 # --- energy --------------------------------------------------------------------------------------------

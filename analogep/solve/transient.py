@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 _GAMMA = 2.0 - math.sqrt(2.0)
 _D = _GAMMA / 2.0  # weight of the implicit stage
 _W = math.sqrt(2.0) / 4.0
+_VIOLENT = 1e3  # currents that no conductance of the circuit could carry
 _SUDDEN = 1e6  # how much shorter than a time constant "at once" is
 _ERROR = (_W - (1.0 - _W) / 3.0, _W - (3.0 * _W + 1.0) / 3.0, _D - _D / 3.0)
 
@@ -173,21 +174,26 @@ class _Run:
         return 1e-3 / speed if speed > 0 else float(np.max(c)) / 1e-6
 
     def consistent(self, x: Array) -> Array:
-        """Return the state just after time zero.
+        """Return the state just after time zero, as one implicit Euler step finds it that is short beside all
+        time constants.
 
-        Nodes that only capacitors between them hold are free to move together, and jump when the inputs are
-        switched on. One implicit Euler step, short beside all time constants, finds where to.
+        Nodes that only capacitors between them hold jump together when the inputs are switched on; branch
+        currents follow from the voltages; and a junction that starts volts forward falls back at once, which a
+        trapezoidal stage with its current would not survive.
         """
-        c = sp.coo_array(self.capacitance)
-        if not np.any(c.row != c.col):
+        model, c = self.system.model, sp.coo_array(self.capacitance)
+        steepest = float(abs(model.linear_matrix.diagonal()).max(initial=0.0)) or 1e-6
+        volts = max(1.0, float(np.abs(self.system.voltages(x)).max()))
+        violent = np.abs(self.rate(x)[0]).max(initial=0.0) > _VIOLENT * steepest * volts
+        if not (violent or model.plan.size > self.nodes or np.any(c.row != c.col)):
             return x
         _, island = connected_components(self.capacitance, directed=False)
         own = abs(self.capacitance.diagonal())
         smallest = np.full(int(island.max()) + 1, np.inf)
         np.minimum.at(smallest, island[own > 0.0], own[own > 0.0])
-        steepest = float(abs(self.system.model.linear_matrix.diagonal()).max()) or 1e-6
         rates = sp.diags_array(_SUDDEN * steepest / smallest[island])
-        jump = newton(self.system, x, self.newton_options, Anchor(sp.csr_array(rates @ self.capacitance), x))
+        anchor = Anchor(sp.csr_array(rates @ self.capacitance), x)
+        jump = newton(self.system, np.zeros_like(x), self.newton_options, anchor)
         return np.where(jump.converged[:, None], jump.x, x)
 
     def integrate(self, v0: Array | None, end: float, *, keep: bool) -> Trajectory:
