@@ -94,7 +94,8 @@ def diode_ladder(values: dict[str, np.ndarray], conductance: float) -> Circuit:
 def test_diodes_over_their_whole_range(seed: int, conductance: float) -> None:
     rng = np.random.default_rng(seed)
     size = 30
-    series = 10.0 ** rng.uniform(max(-1.0, np.log10(LEAST_SERIES * 1e-7 / conductance)), 5, size)
+    least = LEAST_SERIES * (60.0 / 3.0) * (1e-7 / conductance)  # the same rounding, at 60 V
+    series = 10.0 ** rng.uniform(max(-1.0, np.log10(least)), 6, size)
     values = {
         "saturation_current": 10.0 ** rng.uniform(-18, -6, size),
         "emission": rng.uniform(0.1, 2.0, size),
