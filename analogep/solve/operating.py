@@ -65,7 +65,7 @@ def operating_point(
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; use one of {', '.join(METHODS)}")
     array = circuit.input_array(inputs)
-    start = v0.voltages if isinstance(v0, Solution) else v0
+    start = v0.voltages if isinstance(v0, Solution) else None if v0 is None else np.asarray(v0, dtype=float)
     if start is not None and start.shape != (len(array), len(circuit.nodes)):
         raise InputError(f"v0 has shape {start.shape}; expected {(len(array), len(circuit.nodes))}")
     check_nudge(circuit, nudge, len(array))
@@ -144,12 +144,29 @@ def failure_message(
     """Return the error for samples without a solution: worst node, what was tried, and the remedy."""
     failed = np.flatnonzero(~result.converged)
     sample = int(failed[0])
-    count = len(system.model.plan.nodes)
-    row = np.abs(result.residual[sample, :count])
-    worst = int(np.argmax(np.where(np.isfinite(row), row, np.inf))) if count else 0
-    node = circuit.nodes[system.model.plan.nodes[worst]] if count else "?"
     return ConvergenceError(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
-        f"{sample}); tried {', '.join(tried)}. Kirchhoff's law is worst at node {node} ({row[worst]:.3g} A). "
-        f"Check the elements at {node}, start from nearby voltages (v0), or loosen NewtonOptions"
+        f"{sample}); tried {', '.join(tried)}. {_worst(circuit, system, result, sample)}, start from nearby "
+        "voltages (v0), or loosen NewtonOptions"
     )
+
+
+def _worst(circuit: Circuit, system: System, result: NewtonResult, sample: int) -> str:
+    """Name the node, or the element with an equation of its own, whose equation is missed most."""
+    plan = system.model.plan
+    count = len(plan.nodes)
+    row = np.abs(result.residual[sample])
+    row = np.where(np.isfinite(row), row, np.inf)
+    largest = float(row[:count].max(initial=0.0))
+    # A branch equation is in volts or amperes; one that is missed by more than rounding explains the rest.
+    branch = count + int(np.argmax(row[count:])) if count < plan.size else -1
+    if branch >= 0 and np.isfinite(largest) and row[branch] > max(largest, 1e-9):
+        for b, start in plan.branch_start.items():
+            bank = circuit.banks[b]
+            if start <= branch < start + bank.size * bank.device.branches:
+                name = bank.names[(branch - start) // bank.device.branches]
+                return f"The law of {name} is missed by {row[branch]:.3g}. Check {name} and what it connects"
+    if not count:
+        return "Check the elements between inputs and sources"
+    node = circuit.nodes[plan.nodes[int(np.argmax(row[:count]))]]
+    return f"Kirchhoff's law is worst at node {node} ({largest:.3g} A). Check the elements at {node}"

@@ -162,8 +162,7 @@ def _couplings(circuit: Circuit, unknown: Index, branch_start: dict[int, int]) -
                 pinned.append(unknown[bank.pins].ravel())
         elif issubclass(bank.device, OnePort):
             pairs.append(unknown[bank.pins])
-            if bool(np.any(bank.device.conducts(bank.values))):
-                resistive[bank.pins] = True
+            resistive[bank.pins[bank.device.conducts(bank.values)]] = True
     for c in circuit.crossbars:
         rows, columns = unknown[c.rows], unknown[c.columns]
         rows, columns = rows[rows >= 0], columns[columns >= 0]
