@@ -115,6 +115,15 @@ class DenseSolver:
             yk = _solve_batch(schur, rk)
             out[:, part.k] = yk
             out[:, part.i] = ri - (scaled @ yk[:, :, None])[:, :, 0]
+        # A node whose own conductances are all zero may still be held by a branch: no pivot, yet not singular.
+        zero = np.flatnonzero(~d.all(axis=1))
+        if len(zero):
+            whole = np.zeros((batch, rhs.shape[1], rhs.shape[1]))
+            whole[:, part.i, part.i] = d
+            whole[:, part.i[:, None], part.k] = ik
+            whole[:, part.k[:, None], part.i] = ki
+            whole[:, part.k[:, None], part.k] = kk
+            out[zero] = _solve_batch(whole[zero], rhs[zero])
         return out
 
 
