@@ -288,7 +288,7 @@ def circuits(
     for cell in draw(st.lists(st.sampled_from(list(cells)), min_size=count, max_size=count)):
         getattr(sketch, f"add_{cell}")()
     for name in sketch.inputs:  # a bare input is legal, but then says nothing
-        sketch.resistor(name, sketch.nodes[-1] if name != sketch.nodes[-1] else GROUND)
+        sketch.resistor(name, sketch.open[-1] if name != sketch.open[-1] else GROUND)
     pairs = []
     if outputs:
         for _ in range(draw(st.integers(1, 3))):

@@ -22,9 +22,7 @@ def small(**changes: Any) -> Circuit:
         "nodes": ("0", "a", "b", "h1", "h2", "bias"),
         "banks": (
             resistor_bank("load", [[3, 0], [4, 0], [5, 3]], [1e-4, 2e-4, 3e-4], ["r1", "r2", "r3"]),
-            Bank(
-                "d", Diode, np.array([[3, 4]]), {k: np.array([v]) for k, v in Diode().values.items()}, ("d1",)
-            ),
+            Bank("d", Diode, np.array([[3, 4]]), {k: np.array([v]) for k, v in Diode().values.items()}, ("d1",)),
             Bank("v", VoltageSource, np.array([[5, 0]]), {"voltage": np.array([0.5])}, ("v1",)),
         ),
         "crossbars": (Crossbar("W", np.array([1, 2]), np.array([3, 4]), np.full((2, 2), 1e-3)),),
@@ -86,9 +84,7 @@ def test_changing_the_mapping_of_parameters_does_not_change_the_circuit() -> Non
 
 
 @given(circuit=circuits(), factor=st.floats(0.5, 2.0))
-def test_new_parameters_share_the_topology_and_leave_the_original_alone(
-    circuit: Circuit, factor: float
-) -> None:
+def test_new_parameters_share_the_topology_and_leave_the_original_alone(circuit: Circuit, factor: float) -> None:
     before = {name: value.copy() for name, value in circuit.parameters.items()}
     changed = circuit.with_parameters({name: factor * value for name, value in before.items()})
     assert changed.topology is circuit.topology

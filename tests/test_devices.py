@@ -144,9 +144,7 @@ def test_a_passive_one_port_has_no_current_at_rest_and_never_a_negative_slope(
 
 @every_one_port
 @given(data=st.data())
-def test_parameter_gradients_are_derivatives_by_the_parameter(
-    device: type[OnePort], data: st.DataObject
-) -> None:
+def test_parameter_gradients_are_derivatives_by_the_parameter(device: type[OnePort], data: st.DataObject) -> None:
     p, v, _ = data.draw(one_port_cases(device))
     trainable = {key for key, info in device.parameters().items() if info.trainable}
     for law, gradient in (
@@ -166,9 +164,7 @@ def test_parameter_gradients_are_derivatives_by_the_parameter(
 
 @every_one_port
 @given(data=st.data(), steps=st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4))
-def test_limiting_leaves_small_steps_alone(
-    device: type[OnePort], data: st.DataObject, steps: list[float]
-) -> None:
+def test_limiting_leaves_small_steps_alone(device: type[OnePort], data: st.DataObject, steps: list[float]) -> None:
     p, v, _ = data.draw(one_port_cases(device))
     step = scale_of(device, p) * np.resize(steps, v.shape)
     assert np.all(device.limit(v + step, v, p) == v + step)
@@ -371,9 +367,7 @@ def test_the_jacobian_is_the_derivative_of_the_stamp(device: type[MultiPort], da
 
 @every_multi_port
 @given(data=st.data())
-def test_stamp_gradients_are_derivatives_by_the_parameter(
-    device: type[MultiPort], data: st.DataObject
-) -> None:
+def test_stamp_gradients_are_derivatives_by_the_parameter(device: type[MultiPort], data: st.DataObject) -> None:
     p, z = data.draw(multi_port_cases(device))
     gradient = device.stamp_gradient(z, p)
     assert set(gradient) == {key for key, info in device.parameters().items() if info.trainable}
@@ -382,9 +376,7 @@ def test_stamp_gradients_are_derivatives_by_the_parameter(
         above, below = (device.stamp(z, {**p, key: p[key] + s * h})[0] for s in (1, -1))
         rounding = 16 * EPS * (np.abs(above) + np.abs(below) + np.abs(z).max()) / h[:, None]
         assert value.shape == z.shape
-        assert np.all(
-            np.abs((above - below) / (2 * h[:, None]) - value) <= rounding + 8 * EPS * np.abs(value)
-        )
+        assert np.all(np.abs((above - below) / (2 * h[:, None]) - value) <= rounding + 8 * EPS * np.abs(value))
 
 
 @every_multi_port

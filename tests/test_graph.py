@@ -173,9 +173,7 @@ def test_elements_without_a_name_are_numbered_by_kind() -> None:
 
 def test_a_number_that_was_given_as_a_name_is_not_used_again() -> None:
     # An automatic name once collided with a given one, and the user was told of a duplicate name.
-    graph = graph_of(
-        ("a", 0, {}), ("a", 0, {"name": "Resistor1"}), ("a", 0, {"name": "resistor3"}), ("a", 0, {})
-    )
+    graph = graph_of(("a", 0, {}), ("a", 0, {"name": "Resistor1"}), ("a", 0, {"name": "resistor3"}), ("a", 0, {}))
     circuit = Circuit.from_graph(graph)
     assert circuit.banks[0].names == ("resistor2", "Resistor1", "resistor3", "resistor4")
 
