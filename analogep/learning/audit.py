@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.learning.beta import BetaSuggestion, suggest_beta
+from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost
 from analogep.learning.oracles import Adjoint, FiniteDifference
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, EquilibriumPropagation, Rule, Solver, Variant
@@ -167,7 +167,8 @@ def audit(
     for rule in rules:
         found = rule.gradient(circuit, inputs, targets, cost, solver)
         rows += compare_blocks(rule, dict(found.blocks), dict(found.raw), reference)
-    betas = beta * np.array([0.25, 0.5, 1.0, 2.0])
+    top = 2.0 if 2.0 * beta < largest_safe_beta(circuit) else 1.0
+    betas = beta * top * np.array([0.125, 0.25, 0.5, 1.0])
     errors: dict[str, Array] = {}
     slopes: dict[str, float] = {}
     if fit:
@@ -194,4 +195,4 @@ def _relative_error(blocks: object, reference: dict[str, Array]) -> float:
         for key, ref in reference.items()
         if np.linalg.norm(ref) > 0
     ]
-    return float(np.sqrt(np.mean(np.square(parts))))
+    return float(np.sqrt(np.mean(np.square(parts)))) if parts else 0.0

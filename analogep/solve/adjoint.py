@@ -60,7 +60,9 @@ def output_impedance(free: Solution, inputs: Array, *, junctions_off: bool) -> A
     system, entries = _linearise(free, inputs, junctions_off=junctions_off)
     model = system.model
     count, batch = len(model.circuit.output_pairs), len(entries)
-    out = np.empty((batch, count, count))
+    out = np.zeros((batch, count, count))
+    if not model.plan.size:
+        return out
     pairs = model.circuit.output_pairs
     for k in range(count):
         pull = np.zeros((batch, count))
