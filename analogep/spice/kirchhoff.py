@@ -160,7 +160,9 @@ def _branch_currents(
     if not banks:
         return out, worst
     start = _nodal(model, nudge, voltages, out)
-    weight = 1.0 / (_conductance(model, nudge, inputs, voltages) + 1e-12)
+    # Rows in volts, but not too far apart: nodes between sources and ammeters have no conductance at all.
+    conductance = _conductance(model, nudge, inputs, voltages)
+    weight = 1.0 / (conductance + 1e-3 * conductance.max(axis=1, keepdims=True, initial=1e-12))
     for s in range(batch):
         blocks, offsets, columns = [], [], 0
         for b in banks:
@@ -253,7 +255,9 @@ def _least_squares(left: sp.csr_array, right: Array) -> Array:
     norm = np.where(norm > 0, norm, 1.0)
     scaled = left @ sp.diags_array(1.0 / norm)
     if left.shape[1] <= _DENSE:
-        y = np.linalg.lstsq(scaled.toarray(), right, rcond=None)[0]
+        dense = scaled.toarray()
+        y = np.linalg.lstsq(dense, right, rcond=None)[0]
+        y = y + np.linalg.lstsq(dense, right - dense @ y, rcond=None)[0]  # one step of refinement
     else:
         y = spl.lsmr(scaled, right, atol=1e-15, btol=1e-15, maxiter=20 * left.shape[1])[0]
     solution: Array = y / norm

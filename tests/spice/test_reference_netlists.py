@@ -1,0 +1,75 @@
+"""The reference circuits in ``netlists/`` have the voltages that they must have, natively and in ngspice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analogep.solve import operating_point as native
+from analogep.spice import operating_point, read_netlist, to_netlist
+from analogep.spice.rawfile import read_operating_point
+from analogep.spice.reader import Netlist
+
+FOLDER = Path(__file__).parents[2] / "netlists"
+CASES = sorted(path.parent.name for path in FOLDER.glob("*/expected.toml"))
+
+
+def load(case: str) -> tuple[Netlist, dict[str, Any]]:
+    path = FOLDER / case / "circuit.cir"
+    return read_netlist(path.read_text(), source=str(path)), tomllib.loads(
+        (FOLDER / case / "expected.toml").read_text()
+    )
+
+
+def assert_voltages(found: dict[str, float], expected: dict[str, Any]) -> None:
+    for node, volts in expected["voltages"].items():
+        assert found[node] == pytest.approx(volts, rel=0, abs=expected["tolerance"]), node
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 9
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_native_solution(case: str) -> None:
+    netlist, expected = load(case)
+    assert expected["origin"]
+    solution = native(netlist.circuit, netlist.inputs, netlist.nudge)
+    assert_voltages(dict(zip(netlist.circuit.nodes, solution.voltages[0], strict=True)), expected)
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("case", CASES)
+def test_ngspice_solution_of_what_was_read(case: str) -> None:
+    netlist, expected = load(case)
+    solution = operating_point(netlist.circuit, netlist.inputs, netlist.nudge)
+    assert_voltages(dict(zip(netlist.circuit.nodes, solution.voltages[0], strict=True)), expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ngspice_solution_of_the_file_itself(case: str, ngspice: str, tmp_path: Path) -> None:
+    """Without our reader or writer in between."""
+    _, expected = load(case)
+    shutil.copy(FOLDER / case / "circuit.cir", tmp_path)
+    options = ".options reltol=1e-9 vntol=1e-12 abstol=1e-18\n"
+    text = (tmp_path / "circuit.cir").read_text()
+    script = f"{options}.control\nop\nwrite out.raw\nquit 0\n.endc\n.end"
+    (tmp_path / "circuit.cir").write_text(text.replace("\n.op\n", "\n").replace("\n.end", f"\n{script}"))
+    subprocess.run([ngspice, "-n", "-b", "circuit.cir"], cwd=tmp_path, capture_output=True, timeout=30)
+    found = read_operating_point(tmp_path / "out.raw")
+    assert found is not None
+    assert_voltages(found, expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_written_again_it_is_the_same_circuit(case: str) -> None:
+    netlist, _ = load(case)
+    again = read_netlist(to_netlist(netlist.circuit, netlist.inputs, nudge=netlist.nudge))
+    assert again.circuit == netlist.circuit
+    np.testing.assert_array_equal(again.inputs, netlist.inputs)
