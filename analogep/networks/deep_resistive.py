@@ -116,7 +116,7 @@ def deep_resistive(
     plus = outputs[: layers[-1]]
     minus = outputs[layers[-1] :] if paired_outputs else zeros
     if isinstance(initial, Mapping):
-        unknown = sorted(set(initial) - {c.name for c in build.crossbars})
+        unknown = sorted(set(initial) - {f"W{k}" for k in range(1, depth + 1)})
         build.faults += [Fault(name, "no such crossbar in this network") for name in unknown]
     if build.faults:
         raise CircuitError("deep resistive network", build.faults)

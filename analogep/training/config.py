@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ class DataConfig(_Section):
 
     name: Literal["digits", "table"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     inputs: tuple[tuple[FiniteFloat, ...], ...] = ()
     """Table only: one row of numbers per sample."""
     targets: tuple[tuple[FiniteFloat, ...], ...] = ()
@@ -99,6 +100,8 @@ class InitialConfig(_Section):
     def _values_are_tables(self) -> InitialConfig:
         if (self.kind == "values") != bool(self.values):
             raise ValueError('kind = "values" and the table of values belong together')
+        if self.kind == "uniform" and self.low > self.high:
+            raise ValueError(f"low = {self.low:g} S exceeds high = {self.high:g} S")
         for name, rows in self.values.items():
             if len({len(row) for row in rows}) != 1:
                 raise ValueError(f"the rows of {name} must have the same length")
@@ -211,11 +214,23 @@ def parse_config(data: Mapping[str, Any], subject: str) -> TrainConfig:
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(subject, [_fault(e) for e in error.errors()]) from None
+        raise ConfigError(subject, _one_per_key([_fault(e) for e in error.errors()])) from None
+
+
+def _one_per_key(faults: list[Fault]) -> list[Fault]:
+    """Join what pydantic says of each alternative of one entry, such as "a number" or "auto"."""
+    joined: dict[str, list[str]] = {}
+    for fault in faults:
+        joined.setdefault(fault.where, []).append(fault.what)
+    return [Fault(where, "; or ".join(whats)) for where, whats in joined.items()]
+
+
+_ALTERNATIVE = re.compile(r"constrained-\w+|literal\[.*")  # pydantic's names for the members of a union
 
 
 def _fault(error: Any) -> Fault:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("constrained-str",)) or "configuration"
+    keys = [str(part) for part in error["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
+    where = ".".join(keys) or "configuration"
     if error["type"] == "extra_forbidden":
         return Fault(where, "unknown key; check its spelling and section")
     if error["type"] == "missing":

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.errors import ConfigError, Fault
+
 if TYPE_CHECKING:
     from analogep.training.config import DataConfig
 
@@ -72,13 +74,17 @@ def _digits(config: DataConfig) -> DataSet:
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = train_test_split(
-        images / 16.0,
-        labels.astype(np.int64),
-        test_size=config.test_fraction,
-        random_state=config.split_seed,
-        stratify=labels,
-    )
+    try:
+        x_train, x_test, y_train, y_test = train_test_split(
+            images / 16.0,
+            labels.astype(np.int64),
+            test_size=config.test_fraction,
+            random_state=config.split_seed,
+            stratify=labels,
+        )
+    except ValueError as error:  # a part too small to hold every class
+        what = f"{config.test_fraction:g} leaves too few samples: {error}"
+        raise ConfigError("configuration", [Fault("data.test_fraction", what)]) from None
     return DataSet("digits", Part(x_train, y_train), Part(x_test, y_test), 10, (8, 8))
 
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.devices import Diode, IdealDiode
 from analogep.errors import ConfigError, Fault
-from analogep.learning import SGD, EquilibriumPropagation, NativeSolver, largest_safe_beta, suggest_beta
+from analogep.learning import (
+    SGD,
+    EquilibriumPropagation,
+    NativeSolver,
+    energy_scale,
+    largest_safe_beta,
+    suggest_beta,
+)
 from analogep.networks import Initial, deep_resistive, positive_part, uniform
 from analogep.solve import NewtonOptions
 from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig
@@ -110,6 +117,10 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         initial=_initial(network.initial),
         rng=initial_rng,
     )
+    culprit = energy_scale(circuit).culprit
+    if culprit is not None:
+        what = f"{culprit}; equilibrium propagation needs gains other than zero"
+        raise ConfigError("configuration", [Fault("network.amplifier", what)])
     optimizer = SGD(dict(config.training.rates), dict(config.training.bounds))
     optimizer.check(circuit)
     bounded = optimizer.clip(circuit.parameters) if parameters is None else dict(parameters)

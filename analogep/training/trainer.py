@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -131,10 +132,11 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
     progress.start(problem, reason)
     rows: list[EpochMetrics] = []
     spent, engine = 0.0, str(config.engine)
+    shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
     for epoch in range(1, config.training.epochs + 1):
         began = time.perf_counter()
         losses, wrong, seen = 0.0, 0.0, 0
-        for batch in _batches(problem):
+        for batch in _batches(problem, shuffle):
             inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
             try:
                 gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
@@ -161,11 +163,11 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
     return Run(config, problem, circuit, tuple(rows), rule.beta, reason, engine)
 
 
-def _batches(problem: Problem) -> Iterator[NDArray[np.int64]]:
+def _batches(problem: Problem, shuffle: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     count, size = len(problem.train), problem.config.training.batch
     order = np.arange(count)
     if problem.config.training.shuffle:
-        problem.shuffle.shuffle(order)
+        shuffle.shuffle(order)
     for start in range(0, count, size):
         yield order[start : start + size]
 
