@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
+from analogep.solve.ldl import Factor, Symbolic, analyse
 from analogep.solve.system import Model
 
 Array = NDArray[np.float64]
@@ -143,32 +144,29 @@ def _solve_batch(matrix: Array, rhs: Array) -> Array:
 
 
 class SparseSolver:
-    """Sparse LU (SuperLU), one sample at a time, on a pattern that is set up once per circuit."""
+    """Sparse factorisation, one sample at a time, on a pattern that is set up once per topology.
+
+    Reciprocal circuits without branch currents are symmetric and, unless a nudge repels too much, positive
+    definite: they get an LDLᵀ whose symbolic part is reused. Everything else, and any matrix that turns out
+    not to be definite, gets SuperLU.
+    """
 
     def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
         slots, size = model.slots, model.plan.size
         base = sp.csc_array(model.linear_matrix)
         if shunt is not None:
             base = sp.csc_array(base + shunt)
-        ones = np.ones(len(slots.rows))
-        marks = sp.csc_array(sp.coo_array((ones, (slots.rows, slots.columns)), shape=(size, size)))
-        pattern = sp.csc_array(abs(base).sign() + marks + sp.eye_array(size, format="csc"))
-        pattern.sort_indices()
-        where = pattern.copy()
-        where.data = np.arange(pattern.nnz, dtype=float)
+        base.sort_indices()
+        pattern = _pattern(model, base)
         self.base = np.zeros(pattern.nnz)
         coo = base.tocoo()
-        self.base[self._positions(where, coo.row, coo.col)] = coo.data
-        self.places = self._positions(where, slots.rows, slots.columns)
+        self.base[_positions(pattern, coo.row, coo.col)] = coo.data
+        self.places = _positions(pattern, slots.rows, slots.columns)
         self.indices, self.indptr, self.size = pattern.indices, pattern.indptr, size
-
-    @staticmethod
-    def _positions(
-        where: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]
-    ) -> NDArray[np.int64]:
-        if not len(rows):
-            return np.zeros(0, np.int64)
-        return np.asarray(where.tocsr()[rows, columns]).ravel().astype(np.int64)
+        self.factor: Factor | None = None
+        free = model.plan.unknown >= 0
+        if not model.plan.multiport_banks and np.array_equal(model.w[free], model.t[free]):
+            self.factor = Factor(_symbolic(model, pattern))
 
     def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
         """See :meth:`LinearSolver.solve`."""
@@ -176,9 +174,45 @@ class SparseSolver:
         for b in range(len(rhs)):
             data = self.base.copy()
             data[self.places] += entries[b]
+            if self.factor is not None and self.factor.factorise(data):
+                out[b] = self.factor.solve(rhs[b])
+                continue
             matrix = sp.csc_array((data, self.indices, self.indptr), shape=(self.size, self.size))
             try:
                 out[b] = spl.splu(matrix).solve(rhs[b], trans="T" if transpose else "N")
             except RuntimeError:  # exactly singular
                 continue
         return out
+
+
+def _pattern(model: Model, base: sp.csc_array) -> sp.csc_array:
+    """Return the union of the linear pattern, the changing entries and the diagonal, with sorted indices."""
+    slots, size = model.slots, model.plan.size
+    linear = sp.csc_array((np.ones(base.nnz), base.indices, base.indptr), shape=base.shape)
+    ones = np.ones(len(slots.rows))
+    marks = sp.csc_array(sp.coo_array((ones, (slots.rows, slots.columns)), shape=(size, size)))
+    pattern = sp.csc_array(linear + marks + sp.eye_array(size, format="csc"))
+    pattern.sort_indices()
+    return pattern
+
+
+def _positions(
+    pattern: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return where the entries (row, column) lie in the pattern's data."""
+    size = pattern.shape[0]
+    held = np.repeat(np.arange(size), np.diff(pattern.indptr)) * size + pattern.indices  # ascending
+    wanted = np.asarray(columns, np.int64) * size + np.asarray(rows, np.int64)
+    return np.searchsorted(held, wanted).astype(np.int64)
+
+
+def _symbolic(model: Model, pattern: sp.csc_array) -> Symbolic:
+    """Return the symbolic factorisation, kept with the topology as long as the pattern is the same."""
+    derived = model.circuit.topology.derived
+    kept = derived.get("symbolic")
+    if kept is not None and np.array_equal(kept[0], pattern.indptr) and np.array_equal(kept[1], pattern.indices):
+        found: Symbolic = kept[2]
+        return found
+    fresh = analyse(pattern)
+    derived["symbolic"] = (pattern.indptr, pattern.indices, fresh)
+    return fresh

@@ -133,7 +133,8 @@ def read_run(folder: Path) -> SavedRun:
         raise InputError(f"{folder} is not a run folder: it needs {CONFIG} and {CHECKPOINT}")
     config = load_config(folder / CONFIG)
     try:
-        with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:
+        # numpy would leave a damaged file open
+        with (folder / CHECKPOINT).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             start = "parameters/"
             parameters = {k.removeprefix(start): stored[k] for k in stored.files if k.startswith(start)}
             beta = float(stored["beta"])
