@@ -58,13 +58,14 @@ class IdealDiode(MultiPort):
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
         # A steep slope above the threshold would turn the rounding of node voltages into current (at 1e9 S,
         # 1e-7 A). Instead a state s, the voltage of a node of its own, runs along the diode's curve:
-        # i = SCALE max(0, s), v - threshold = min(0, s). The minimum is spelt so that at s = 0 a simulator
-        # differentiates both branches alike, whichever it takes.
-        anode, cathode = nodes
-        state = f"B{name}_state"
-        above = f"max(0,V({state}))"
-        law = f"V({state})-{above}-(V({anode},{cathode})-({p['threshold']!r}))"
+        # i = k max(0, s), v - threshold = s - max(0, s). That law is Kirchhoff's at the state's node, times k;
+        # its linear part is made of G, R and I, since ngspice rounds numbers in expressions to 11 digits.
+        k, state, inner = IdealDiode.SCALE, f"B{name}_state", f"{name}_state"
+        above = f"{k!r}*max(0,V({state}))"
         return [
-            Primitive("B", name, nodes, (f"{IdealDiode.SCALE!r}*{above}",)),
-            Primitive("B", f"{name}_state", (state, "0"), (f"1e-06*({law})",)),
+            Primitive("B", name, nodes, (above,)),
+            Primitive("B", inner, (state, "0"), (f"-{above}",)),
+            Primitive("R", inner, (state, "0"), (1.0 / k,)),
+            Primitive("G", inner, (state, "0", *nodes), (-k,)),
+            Primitive("I", inner, (state, "0"), (k * p["threshold"],)),
         ]
