@@ -174,10 +174,9 @@ class _Run:
         return 1e-3 / speed if speed > 0 else float(np.max(c)) / 1e-6
 
     def consistent(self, x: Array) -> Array:
-        """Return the state just after time zero, as one implicit Euler step finds it that is short beside all
-        time constants.
+        """Return the state just after time zero.
 
-        Nodes that only capacitors between them hold jump together when the inputs are switched on; branch
+        One implicit Euler step, short beside all time constants, finds it. Nodes that only capacitors between them hold jump together when the inputs are switched on; branch
         currents follow from the voltages; and a junction that starts volts forward falls back at once, which a
         trapezoidal stage with its current would not survive.
         """

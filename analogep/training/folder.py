@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,19 +133,30 @@ def read_run(folder: Path) -> SavedRun:
     if not (folder / CONFIG).is_file() or not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder} is not a run folder: it needs {CONFIG} and {CHECKPOINT}")
     config = load_config(folder / CONFIG)
-    try:
-        # numpy would leave a damaged file open
-        with (folder / CHECKPOINT).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            start = "parameters/"
-            parameters = {k.removeprefix(start): stored[k] for k in stored.files if k.startswith(start)}
-            beta = float(stored["beta"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{folder / CHECKPOINT} is damaged: {error}") from None
+    parameters, beta = _load_parameters(folder / CHECKPOINT)
     problem = build_problem(config, parameters)
     missing = set(problem.circuit.parameters) - set(parameters)
     if missing:
         raise ConfigError(str(folder / CHECKPOINT), [Fault(name, "missing") for name in sorted(missing)])
     return SavedRun(folder, problem, beta)
+
+
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and zipfile raise on damaged archives; a flipped flag reads as encryption (RuntimeError)."""
+
+
+def _load_parameters(path: Path) -> tuple[dict[str, Array], float]:
+    """Return the parameters and β of a checkpoint; raises :class:`InputError` if it is damaged."""
+    start = "parameters/"
+    try:
+        with path.open("rb") as file:  # numpy would leave a damaged file open
+            stored = np.load(file, allow_pickle=False)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array instead of an archive")
+            parameters = {k.removeprefix(start): stored[k] for k in stored.files if k.startswith(start)}
+            return parameters, float(stored["beta"])
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged: {error}") from None
 
 
 def environment(run: Run) -> dict[str, Any]:
