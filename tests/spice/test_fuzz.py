@@ -11,13 +11,12 @@ from strategies import circuits
 from analogep.errors import AnalogepError
 from analogep.spice import read_netlist, to_netlist
 
-PIECES = st.sampled_from(
-    """
+_TEXT = """
     = { } ( ) , ' * + - .end .control .model .param .options d D ( is=1 gmin=0 temp=1e9 1e999 nan inf -0 0 1k
     *@ *@+ bank crossbar element inputs given unset outputs exact open nudge end trainable= conductance
     V1 R1 F1 H1 E1 G1 D1 B1 X1 I={ {1/0} {((((1 a,b 0 gnd GND \x00 é µ \t ; $ // poly pulse dc ac area=0
-    """.split()
-)
+"""
+PIECES = st.sampled_from(_TEXT.split())
 
 
 @st.composite

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import CELLS, decades, experiments
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import Diode, Resistor
-from analogep.solve import ConductanceNudge, CurrentNudge
+from analogep.solve import ConductanceNudge, CurrentNudge, operating_point
 from analogep.spice import compare
 from analogep.spice.parity import TOLERANCE
 
@@ -40,6 +40,21 @@ def resolvable(case: Case) -> Case:
     return circuit.with_parameters(changes), inputs
 
 
+def ordinary(case: Case, nudges: dict[str, object] | None = None) -> bool:
+    """Whether no diode carries an ampere or more.
+
+    An ideal diode may force volts across a junction in forward; 1e6 A then meet 1e-16 of rounding, and what
+    is left of Kirchhoff's law is no voltage to compare.
+    """
+    circuit, inputs = case
+    for nudge in (nudges or {"free": None}).values():
+        solution = operating_point(circuit, inputs, nudge)  # type: ignore[arg-type]
+        for bank in circuit.banks:
+            if bank.device is Diode and np.abs(solution.bank_currents(bank.name)).max(initial=0.0) >= 1.0:
+                return False
+    return True
+
+
 def check(case: Case, nudges: dict[str, object] | None = None, engine: str = "ngspice") -> float:
     report = compare(*case, nudges, engine=engine, timeout=20)  # type: ignore[arg-type]
     assert report.passed, str(report)
@@ -50,13 +65,17 @@ def check(case: Case, nudges: dict[str, object] | None = None, engine: str = "ng
 @settings(max_examples=15)
 @given(data=st.data())
 def test_every_device_among_resistors(cell: str, data: st.DataObject) -> None:
-    check(resolvable(data.draw(experiments(("resistor", "bridge", cell), most_cells=8))))
+    case = resolvable(data.draw(experiments(("resistor", "bridge", cell), most_cells=8)))
+    assume(ordinary(case))
+    check(case)
 
 
 @settings(max_examples=150)
 @given(experiments())
 def test_random_circuits(case: Case) -> None:
-    check(resolvable(case))
+    case = resolvable(case)
+    assume(ordinary(case))
+    check(case)
 
 
 @settings(max_examples=60)
@@ -71,6 +90,7 @@ def test_nudged_phases(case: Case, data: st.DataObject) -> None:
         "repelled": ConductanceNudge(-1e-9, values),
         "pushed": CurrentNudge(beta * values),
     }
+    assume(ordinary(case, nudges))
     check(case, nudges)
 
 

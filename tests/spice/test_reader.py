@@ -284,14 +284,14 @@ def test_faults_of_the_circuit_name_the_line_as_well() -> None:
     with pytest.raises(NetlistError) as caught:
         from_netlist(netlist(*OK, "V2 a 0 2"))
     assert "<netlist>:4: V2: " in str(caught.value)
-    with pytest.raises(NetlistError, match="floating|no conducting path"):
+    with pytest.raises(NetlistError, match=r"floating|no conducting path"):
         from_netlist(netlist(*OK, "C1 a b 1p"))
     with pytest.raises(NetlistError, match="duplicate"):
         from_netlist(netlist(*OK, "r1 a 0 2k"))
 
 
 def test_text_after_the_end_and_empty_netlists() -> None:
-    with pytest.raises(NetlistError, match="after .end"):
+    with pytest.raises(NetlistError, match=r"after \.end"):
         from_netlist(netlist(*OK) + "R9 a 0 1\n")
     for text in ("", "title", "title\n.end\n", "* only\n* comments\n"):
         with pytest.raises(NetlistError, match="no elements"):
@@ -311,4 +311,3 @@ def test_inputs_and_outputs_that_do_not_exist_or_are_given_twice() -> None:
     for bad in ({"inputs": "V1"}, {"outputs": "a"}):
         with pytest.raises(InputError, match="list"):
             from_netlist(netlist(*OK), **bad)  # type: ignore[arg-type]
-
