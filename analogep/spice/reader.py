@@ -54,7 +54,7 @@ def from_netlist(
     inputs: Sequence[str] | None = None,
     outputs: Sequence[Output] | None = None,
 ) -> Circuit:
-    """Return the circuit of a netlist; see :func:`read_netlist`."""
+    """Return the circuit of a netlist; arguments and errors are those of :func:`read_netlist`."""
     return read_netlist(text, source=source, inputs=inputs, outputs=outputs).circuit
 
 
@@ -80,7 +80,8 @@ def read_netlist(
         Its name in messages, such as the file's.
     inputs
         For a netlist without structured comments: V sources to ground, or nodes, that become inputs. The
-        source of an input is removed and its voltage returned.
+        source of an input is removed and its voltage returned. If F or H elements sense that source, the
+        clamped node is a new one behind their ports, called ``<node>_clamped``.
     outputs
         For a netlist without structured comments: observed nodes, or pairs (positive, negative).
 
