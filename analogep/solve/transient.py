@@ -176,9 +176,10 @@ class _Run:
     def consistent(self, x: Array) -> Array:
         """Return the state just after time zero.
 
-        One implicit Euler step, short beside all time constants, finds it. Nodes that only capacitors between them hold jump together when the inputs are switched on; branch
-        currents follow from the voltages; and a junction that starts volts forward falls back at once, which a
-        trapezoidal stage with its current would not survive.
+        One implicit Euler step, short beside all time constants, finds it. Nodes that only capacitors between
+        them hold jump together when the inputs are switched on; branch currents follow from the voltages; and
+        a junction that starts volts forward falls back at once, which a trapezoidal stage with its current
+        would not survive.
         """
         model, c = self.system.model, sp.coo_array(self.capacitance)
         steepest = float(abs(model.linear_matrix.diagonal()).max(initial=0.0)) or 1e-6
