@@ -397,3 +397,16 @@ def test_a_repelling_nudge_beyond_the_nodes_conductance_is_not_solved_by_block_s
         return
     assert (found.branches[1] >= 0.0).all()
     assert np.abs(System(circuit, np.array([[1.0]]), nudge).evaluate(full_unknowns(found)).residual).max() < 1e-12
+
+
+def test_a_nudge_towards_an_input_knows_its_voltage() -> None:
+    """x = 1 V, 1 mS to y, 1 mS to ground, output (y, x) nudged by 1 mS towards 0 V.
+
+    By hand: (y − 1) + y + (y − 1) = 0 in mA, y = 2/3 V. The clamped partner once counted as 0 V.
+    """
+    pins = np.array([[1, 2], [2, 0]])
+    bank = resistor_bank("r", pins, [1e-3, 1e-3], ["r1", "r2"])
+    circuit = Circuit(("0", "x", "y"), (bank,), (), np.array([1]), np.array([[2, 1]]))
+    for method in ("layered", "newton"):
+        found = operating_point(circuit, [[1.0]], ConductanceNudge(1e-3, np.zeros((1, 1))), method=method)
+        np.testing.assert_allclose(found.voltage("y"), [2.0 / 3.0], rtol=1e-12)

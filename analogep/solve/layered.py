@@ -350,9 +350,11 @@ def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
     return low, high
 
 
-def _nudge_terms(model: Model, nudge: Nudge | None, batch: int) -> tuple[Array, Array | float, Index, Array]:
+def _nudge_terms(
+    model: Model, nudge: Nudge | None, known: Array
+) -> tuple[Array, Array | float, Index, Array]:
     """Return the nudge as (conductance (n,), current into nodes (B, n), partner (n,), coupling (n,))."""
-    size = len(model.plan.nodes)
+    size, batch = len(model.plan.nodes), len(known)
     conductance, current = np.zeros(size), np.zeros((batch, size))
     partner, coupling = np.full(size, -1, np.int64), np.zeros(size)
     if nudge is None:
@@ -363,8 +365,8 @@ def _nudge_terms(model: Model, nudge: Nudge | None, batch: int) -> tuple[Array, 
         free = np.flatnonzero(model.plan.unknown[pairs[:, pin]] >= 0)
         node, other = pairs[free, pin], pairs[free, 1 - pin]
         u, w = model.plan.unknown[node], model.w[node]
-        # i = slope (v₊ − v₋) + i(0): the fixed parts of both voltages join the current
-        into = -w * (sign * i[:, free] + slope[:, free] * (model.c[node] - model.c[other]))
+        # i = slope (v₊ − v₋) + i(0): what inputs and sources fix of both voltages joins the current
+        into = -w * (sign * i[:, free] + slope[:, free] * (known[:, node] - known[:, other]))
         scatter_add(current, u, into)
         np.add.at(conductance, u, w * slope[0, free] * model.t[node])
         both = model.plan.unknown[other] >= 0
@@ -390,7 +392,7 @@ def solve_layered(
     model, plan = system.model, system.model.plan
     lm = layered_model(circuit, layered, model)
     size, batch = len(plan.nodes), len(inputs)
-    conductance, current, partner, coupling = _nudge_terms(model, nudge, batch)
+    conductance, current, partner, coupling = _nudge_terms(model, nudge, system.known)
     current = current - system.offset[:, :size]
     low, high = _bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
