@@ -25,7 +25,7 @@ from analogep.solve import (
     layered,
     operating_point,
 )
-from analogep.solve.layered import layered_plan
+from analogep.solve.groups import layered_plan
 from analogep.solve.system import System
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
+from analogep.solve.model import scatter_add
 from analogep.solve.solution import Solution
-from analogep.solve.system import System, scatter_add
+from analogep.solve.system import System
 
 Array = NDArray[np.float64]
 

@@ -16,135 +16,21 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE
-from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor
+from analogep.devices import Constraint, Diode, IdealDiode, Resistor
+from analogep.solve.groups import LayeredPlan
+from analogep.solve.model import Model, scatter_add
 from analogep.solve.newton import NewtonOptions, robust_newton
-from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
-from analogep.solve.plan import Plan, plan_for
+from analogep.solve.nudge import Nudge
+from analogep.solve.outcome import failure_message, finish
+from analogep.solve.plan import Plan
 from analogep.solve.solution import Solution
-from analogep.solve.system import Model, System, scatter_add
+from analogep.solve.system import System
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MAX_SWEEPS = 2000
 """Sweeps after which the engine hands a sample over to Newton's method."""
-
-
-@dataclass(frozen=True)
-class LayeredPlan:
-    """Groups and couplings of a circuit, or the reason why it has none.
-
-    Attributes
-    ----------
-    reason
-        ``None`` if the circuit is layered; otherwise what prevents it, naming an element.
-    groups
-        Unknowns of each group, in the order in which they take turns.
-    crossbars
-        Indices of the crossbars that couple two groups.
-    shared
-        Name of a node that two output pairs share, ``None`` if there is none: a block step couples a node to
-        one partner, which is all that a nudge of separate pairs needs.
-    """
-
-    reason: str | None
-    groups: tuple[Index, ...] = ()
-    crossbars: tuple[int, ...] = ()
-    shared: str | None = None
-
-    def accepts(self, nudge: Nudge | None) -> bool:
-        """Return whether the block steps know this nudge."""
-        if isinstance(nudge, ConductanceNudge):
-            return self.shared is None
-        return nudge is None or isinstance(nudge, CurrentNudge)
-
-    def why(self, nudge: Nudge | None) -> str:
-        """Return why the engine does not apply."""
-        if self.reason is not None:
-            return self.reason
-        if isinstance(nudge, ConductanceNudge):
-            return f"node {self.shared} belongs to two nudged output pairs"
-        return f"it does not know the nudge {type(nudge).__name__}"
-
-
-def layered_plan(circuit: Circuit) -> LayeredPlan:
-    """Return the layered plan of ``circuit``, computed once for its topology."""
-    derived = circuit.topology.derived
-    if "layered" not in derived:
-        derived["layered"] = _layered_plan(circuit)
-    plan: LayeredPlan = derived["layered"]
-    return plan
-
-
-def _layered_plan(circuit: Circuit) -> LayeredPlan:
-    plan = plan_for(circuit)
-    reason = _foreign_element(circuit, plan)
-    if reason is not None:
-        return LayeredPlan(reason)
-    if not len(plan.nodes):
-        return LayeredPlan("every node is fixed by inputs and sources")
-    groups = _groups(circuit, plan)
-    member = np.full(len(plan.nodes), -1)
-    for g, unknowns in enumerate(groups):
-        member[unknowns] = g
-    joining = []
-    for k, c in enumerate(circuit.crossbars):
-        rows, columns = plan.unknown[c.rows], plan.unknown[c.columns]
-        rows, columns = rows[rows >= 0], columns[columns >= 0]
-        if not len(rows) or not len(columns):
-            continue
-        if member[rows[0]] == member[columns[0]]:
-            return LayeredPlan(f"crossbar {c.name} joins nodes of one group")
-        joining.append(k)
-    return LayeredPlan(None, groups, tuple(joining), _shared_node(circuit, plan))
-
-
-def _shared_node(circuit: Circuit, plan: Plan) -> str | None:
-    """Return the name of a node whose unknown occurs in two pairs of unsolved output nodes."""
-    unknowns = plan.unknown[circuit.output_pairs]
-    paired = (unknowns >= 0).all(axis=1)
-    members, counts = np.unique(unknowns[paired], return_counts=True)
-    twice = members[counts > 1]
-    return circuit.nodes[int(plan.nodes[twice[0]])] if len(twice) else None
-
-
-def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
-    """Return a sentence on the first element that the block steps cannot handle."""
-    for bank in circuit.banks:
-        if issubclass(bank.device, (Constraint, Capacitor, CurrentSource)):
-            continue
-        if not issubclass(bank.device, (Resistor, Diode, IdealDiode)):
-            return f"element {bank.names[0]} is a {bank.device.kind}"
-        both = (plan.unknown[bank.pins] >= 0).all(axis=1)
-        if both.any():
-            return f"{bank.device.kind} {bank.names[int(np.argmax(both))]} joins two unsolved nodes"
-    for c in circuit.crossbars:
-        for side in (c.rows, c.columns):
-            free = plan.unknown[side]
-            free = free[free >= 0]
-            if len(np.unique(free)) < len(free):
-                return f"crossbar {c.name} touches one unsolved node twice"
-    return None
-
-
-def _groups(circuit: Circuit, plan: Plan) -> tuple[Index, ...]:
-    """Return the finest partition in which each crossbar side lies in one group, in crossbar order."""
-    label = np.arange(len(plan.nodes))
-    for c in circuit.crossbars:
-        for side in (c.rows, c.columns):
-            free = plan.unknown[side]
-            free = free[free >= 0]
-            if len(free):
-                label[np.isin(label, label[free])] = label[free].min()
-    order: dict[int, None] = {}
-    for c in circuit.crossbars:
-        for side in (c.rows, c.columns):
-            free = plan.unknown[side]
-            for k in free[free >= 0][:1]:
-                order[int(label[k])] = None
-    for k in label:
-        order[int(k)] = None
-    return tuple(np.flatnonzero(label == k) for k in order)
 
 
 @dataclass(frozen=True)
@@ -350,9 +236,7 @@ def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
     return low, high
 
 
-def _nudge_terms(
-    model: Model, nudge: Nudge | None, known: Array
-) -> tuple[Array, Array | float, Index, Array]:
+def _nudge_terms(model: Model, nudge: Nudge | None, known: Array) -> tuple[Array, Array | float, Index, Array]:
     """Return the nudge as (conductance (n,), current into nodes (B, n), partner (n,), coupling (n,))."""
     size, batch = len(model.plan.nodes), len(known)
     conductance, current = np.zeros(size), np.zeros((batch, size))
@@ -385,8 +269,7 @@ def solve_layered(
     started: float,
 ) -> Solution:
     """Solve by block steps; samples that stall go to Newton's method."""
-    from analogep.solve.kernels import block_sweeps
-    from analogep.solve.operating import failure_message, finish
+    from analogep.solve.kernels import block_sweeps  # numba takes half a second to load
 
     system = System(circuit, inputs, nudge)
     model, plan = system.model, system.model.plan

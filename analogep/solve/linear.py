@@ -7,15 +7,17 @@ ones go through a sparse LU, one sample at a time.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
-from analogep.solve.ldl import Factor, Symbolic, analyse
-from analogep.solve.system import Model
+from analogep.solve.model import Model
+
+if TYPE_CHECKING:
+    from analogep.solve.ldl import Factor, Symbolic
 
 Array = NDArray[np.float64]
 
@@ -152,6 +154,8 @@ class SparseSolver:
     """
 
     def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
+        from analogep.solve.ldl import Factor  # numba takes half a second to load
+
         slots, size = model.slots, model.plan.size
         base = sp.csc_array(model.linear_matrix)
         if shunt is not None:
@@ -203,7 +207,8 @@ def _positions(
     size = pattern.shape[0]
     held = np.repeat(np.arange(size), np.diff(pattern.indptr)) * size + pattern.indices  # ascending
     wanted = np.asarray(columns, np.int64) * size + np.asarray(rows, np.int64)
-    return np.searchsorted(held, wanted).astype(np.int64)
+    found: NDArray[np.int64] = np.searchsorted(held, wanted).astype(np.int64)
+    return found
 
 
 def _symbolic(model: Model, pattern: sp.csc_array) -> Symbolic:
@@ -213,6 +218,8 @@ def _symbolic(model: Model, pattern: sp.csc_array) -> Symbolic:
     if kept is not None and np.array_equal(kept[0], pattern.indptr) and np.array_equal(kept[1], pattern.indices):
         found: Symbolic = kept[2]
         return found
+    from analogep.solve.ldl import analyse
+
     fresh = analyse(pattern)
     derived["symbolic"] = (pattern.indptr, pattern.indices, fresh)
     return fresh

@@ -15,7 +15,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
-from analogep.solve.system import Evaluation, Model, System
+from analogep.solve.model import Model
+from analogep.solve.system import Evaluation, System
 
 Array = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.solve.linear import linear_solver
 from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
 from analogep.solve.nudge import Nudge
-from analogep.solve.operating import DEFAULT, check_nudge, finish
+from analogep.solve.outcome import DEFAULT, check_nudge, finish
 from analogep.solve.solution import Solution
 from analogep.solve.system import System
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from analogep.circuit import Bank, Circuit
 from analogep.devices import IdealDiode, MultiPort
 from analogep.solve import Nudge
-from analogep.solve.system import Model, System, model_for, node_currents
+from analogep.solve.model import Model, model_for
+from analogep.solve.system import System, node_currents
 
 Array = NDArray[np.float64]
 

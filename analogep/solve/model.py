@@ -1,0 +1,375 @@
+"""The circuit with its values, reduced to the plan's unknowns: matrices of the linear part, maps of the rest.
+
+A :class:`Model` is kept with the circuit; :mod:`analogep.solve.system` adds inputs and a nudge. Rows are
+currents [A] leaving each root node (then branch equations); columns are unknowns.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from analogep.circuit import Bank, Circuit
+from analogep.devices import MultiPort, OnePort
+from analogep.solve.plan import Plan, plan_for
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+DENSE_LIMIT = 700
+"""Number of unknowns up to which the linear part is a dense matrix."""
+
+
+class _Entries:
+    """Collects (row, column, value) contributions of a sparse matrix."""
+
+    def __init__(self) -> None:
+        self.rows: list[Index] = []
+        self.columns: list[Index] = []
+        self.data: list[Array] = []
+
+    def add(self, rows: Index, columns: Index, data: Array) -> None:
+        keep = (rows >= 0) & (columns >= 0)
+        self.rows.append(rows[keep])
+        self.columns.append(columns[keep])
+        self.data.append(np.broadcast_to(data, rows.shape)[keep])
+
+    def matrix(self, shape: tuple[int, int]) -> sp.csr_array:
+        if not self.rows:
+            return sp.csr_array(shape)
+        triple = (
+            np.concatenate(self.data),
+            (np.concatenate(self.rows), np.concatenate(self.columns)),
+        )
+        return sp.csr_array(sp.coo_array(triple, shape=shape))
+
+
+class Model:
+    """The circuit with its values, reduced to the plan's unknowns."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        self.plan: Plan = plan_for(circuit)
+        plan = self.plan
+        self.t, self.w, self.c = circuit.reuse(
+            "factors", circuit.constraint_banks, lambda: plan.elimination.factors(circuit)
+        )
+        free = plan.unknown >= 0
+        self.gather = np.where(free, plan.unknown, 0)
+        self.t_free = np.where(free, self.t, 0.0)
+        self.nonlinear = tuple(circuit.banks[b] for b in plan.nonlinear_banks)
+        self.dense = plan.size <= DENSE_LIMIT
+
+    # --- voltages --------------------------------------------------------------------------------------
+
+    def known_voltages(self, inputs: Array) -> Array:
+        """Return the part of all node voltages that inputs and sources fix, (B, N) [V]."""
+        fixed = np.zeros((len(inputs), len(self.circuit.nodes)))
+        fixed[:, self.circuit.input_nodes] = inputs
+        held = self.plan.unknown < 0
+        root = self.plan.elimination.root
+        known = np.broadcast_to(self.c, fixed.shape).copy()
+        known[:, held] += self.t[held] * fixed[:, root[held]]
+        return known
+
+    def expand(self, x: Array, known: Array) -> Array:
+        """Return all node voltages (B, N) for the unknowns x (B, n)."""
+        if not self.plan.size:
+            return known.copy()
+        out: Array = known + self.t_free * x[:, self.gather]
+        return out
+
+    def reduce_voltages(self, voltages: Array) -> Array:
+        """Return the unknowns (B, n) that correspond to node voltages; branch currents start at zero."""
+        x = np.zeros((len(voltages), self.plan.size))
+        x[:, : len(self.plan.nodes)] = voltages[:, self.plan.nodes]
+        return x
+
+    # --- linear part -----------------------------------------------------------------------------------
+
+    def _pair_entries(self, entries: _Entries, pins: Index, g: Array) -> None:
+        """Add a conductance-like value g (E,) between the two pins of each element."""
+        u, t, w = self.plan.unknown[pins], self.t[pins], self.w[pins]
+        for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
+            entries.add(u[:, a], u[:, b], sign * w[:, a] * t[:, b] * g)
+
+    @cached_property
+    def linear_matrix(self) -> Array | sp.csr_array:
+        """Jacobian of the linear part, (n, n), dense for small circuits."""
+        entries = _Entries()
+        circuit, plan = self.circuit, self.plan
+        for b in plan.linear_banks:
+            bank = circuit.banks[b]
+            device = _one_port(bank)
+            _, g = device.current(np.zeros(bank.size), bank.values)
+            if np.any(g):
+                self._pair_entries(entries, bank.pins, g)
+        for b in plan.multiport_banks:
+            bank = circuit.banks[b]
+            if bank.device.linear:
+                local = plan.local_unknowns(circuit, b)
+                _, jac = _multi_port(bank).stamp(np.zeros(local.shape), bank.values)
+                self._stamp_entries(entries, bank, local, jac)
+        shape = (plan.size, plan.size)
+        if not self.dense:
+            for c in circuit.crossbars:
+                self._crossbar_entries(entries, c.rows, c.columns, c.conductance)
+            return entries.matrix(shape)
+        dense: Array = entries.matrix(shape).toarray()
+        for c in circuit.crossbars:
+            self._add_crossbar(dense, c.rows, c.columns, c.conductance)
+        return dense
+
+    def _stamp_entries(self, entries: _Entries, bank: Bank, local: Index, jac: Array) -> None:
+        pins = len(bank.device.pins)
+        ones = np.ones((bank.size, local.shape[1] - pins))
+        w = np.concatenate([self.w[bank.pins], ones], axis=1)
+        t = np.concatenate([self.t[bank.pins], ones], axis=1)
+        for i in range(local.shape[1]):
+            for j in range(local.shape[1]):
+                value = w[:, i] * t[:, j] * jac[:, i, j]
+                if np.any(value):
+                    entries.add(local[:, i], local[:, j], value)
+
+    def _crossbar_entries(self, entries: _Entries, rows: Index, columns: Index, g: Array) -> None:
+        u = self.plan.unknown
+        entries.add(u[rows], u[rows], self.w[rows] * self.t[rows] * g.sum(axis=1))
+        entries.add(u[columns], u[columns], self.w[columns] * self.t[columns] * g.sum(axis=0))
+        r, c = u[rows] >= 0, u[columns] >= 0
+        if r.any() and c.any():
+            rows, columns, g = rows[r], columns[c], g[np.ix_(r, c)]
+            i, j = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+            entries.add(u[i], u[j], -self.w[i] * self.t[j] * g.ravel())
+            entries.add(u[j], u[i], -self.w[j] * self.t[i] * g.ravel())
+
+    def _add_crossbar(self, dense: Array, rows: Index, columns: Index, g: Array) -> None:
+        u = self.plan.unknown
+        r, c = u[rows] >= 0, u[columns] >= 0
+        np.add.at(dense, (u[rows[r]],) * 2, (self.w * self.t)[rows[r]] * g.sum(axis=1)[r])
+        np.add.at(dense, (u[columns[c]],) * 2, (self.w * self.t)[columns[c]] * g.sum(axis=0)[c])
+        if r.any() and c.any():
+            rows, columns, g = rows[r], columns[c], g[np.ix_(r, c)]
+            forth = -np.outer(self.w[rows], self.t[columns]) * g
+            back = -np.outer(self.w[columns], self.t[rows]) * g.T
+            np.add.at(dense, np.ix_(u[rows], u[columns]), forth)
+            np.add.at(dense, np.ix_(u[columns], u[rows]), back)
+
+    @cached_property
+    def capacitance_matrix(self) -> sp.csr_array:
+        """Capacitance of the circuit's own capacitors, (n, n) [F]."""
+        entries = _Entries()
+        for b in (*self.plan.linear_banks, *self.plan.nonlinear_banks):
+            bank = self.circuit.banks[b]
+            value = _one_port(bank).capacitance(bank.values)
+            if value is not None:
+                self._pair_entries(entries, bank.pins, value)
+        return entries.matrix((self.plan.size, self.plan.size))
+
+    def linear_offset(self, known: Array) -> Array:
+        """Return the linear part of the residual at x = 0, (B, n) [A]."""
+        circuit, plan = self.circuit, self.plan
+        node_currents = np.zeros(known.shape)
+        for b in plan.linear_banks:
+            bank = circuit.banks[b]
+            i, _ = _one_port(bank).current(known[:, bank.pins[:, 0]] - known[:, bank.pins[:, 1]], bank.values)
+            scatter_add(node_currents, bank.pins[:, 0], i)
+            scatter_add(node_currents, bank.pins[:, 1], -i)
+        for c in circuit.crossbars:
+            rows, columns = crossbar_currents(c.conductance, known[:, c.rows], known[:, c.columns])
+            node_currents[:, c.rows] += rows
+            node_currents[:, c.columns] += columns
+        offset = self.reduce_currents(node_currents)
+        for b in plan.multiport_banks:
+            bank = circuit.banks[b]
+            if bank.device.linear:
+                local = plan.local_unknowns(circuit, b)
+                f = self.local_residual(bank, local, known, np.zeros((len(known), plan.size)))[0]
+                self._scatter_local(offset, bank, local, f)
+        return offset
+
+    def reduce_currents(self, node_currents: Array) -> Array:
+        """Return the residual rows (B, n) [A] for currents (B, N) leaving each node through elements."""
+        out = np.zeros((len(node_currents), self.plan.size))
+        nodes = np.flatnonzero(self.plan.unknown >= 0)
+        roots = self.plan.elimination.root[nodes] == nodes
+        simple, rest = nodes[roots], nodes[~roots]
+        out[:, self.plan.unknown[simple]] = node_currents[:, simple]
+        if len(rest):
+            scatter_add(out, self.plan.unknown[rest], self.w[rest] * node_currents[:, rest])
+        return out
+
+    # --- multi-ports -----------------------------------------------------------------------------------
+
+    def local_residual(self, bank: Bank, local: Index, voltages: Array, x: Array) -> tuple[Array, Array]:
+        """Return f (B, E, L) and Jacobian of a multi-port bank."""
+        branches = x[:, local[:, len(bank.device.pins) :]]
+        z = np.concatenate([voltages[:, bank.pins], branches], axis=-1)
+        return _multi_port(bank).stamp(z, bank.values)
+
+    def _scatter_local(self, residual: Array, bank: Bank, local: Index, f: Array) -> None:
+        ones = np.ones((bank.size, local.shape[1] - len(bank.device.pins)))
+        w = np.concatenate([self.w[bank.pins], ones], axis=1)
+        keep = local >= 0
+        scatter_add(residual, local[keep], (w * f)[:, keep])
+
+    # --- nonlinear part --------------------------------------------------------------------------------
+
+    @cached_property
+    def junction_pins(self) -> Index:
+        """Pins of all nonlinear one-ports, bank after bank, (E, 2)."""
+        pins = [bank.pins for bank in self.nonlinear]
+        return np.concatenate(pins) if pins else np.zeros((0, 2), np.int64)
+
+    def junction_voltages(self, voltages: Array) -> Array:
+        """Return the voltages across all nonlinear one-ports, (B, E) [V]."""
+        out: Array = voltages[:, self.junction_pins[:, 0]] - voltages[:, self.junction_pins[:, 1]]
+        return out
+
+    def junction_currents(self, u: Array) -> tuple[Array, Array]:
+        """Return currents and slopes of all nonlinear one-ports, (B, E)."""
+        parts = [
+            _one_port(bank).current(u[:, s], bank.values)
+            for bank, s in zip(self.nonlinear, self._slices, strict=True)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([i for i, _ in parts], axis=1), np.concatenate([g for _, g in parts], axis=1)
+
+    def limit(self, u_new: Array, u_old: Array) -> Array:
+        """Return the junction voltages at which to linearise next, (B, E)."""
+        parts = [
+            _one_port(bank).limit(u_new[:, s], u_old[:, s], bank.values)
+            for bank, s in zip(self.nonlinear, self._slices, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    @cached_property
+    def _slices(self) -> tuple[slice, ...]:
+        edges = np.cumsum([0, *(bank.size for bank in self.nonlinear)])
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
+
+    @cached_property
+    def junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """Map (n, E) from junction currents to residual rows, and its absolute value."""
+        circuit = self.circuit
+        return circuit.reuse("junction_scatter", circuit.constraint_banks, self._junction_scatter)
+
+    def _junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
+        pins, count = self.junction_pins, len(self.junction_pins)
+        entries = _Entries()
+        for pin, sign in ((0, 1.0), (1, -1.0)):
+            entries.add(self.plan.unknown[pins[:, pin]], np.arange(count), sign * self.w[pins[:, pin]])
+        matrix = entries.matrix((self.plan.size, count))
+        return matrix, abs(matrix)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Where slopes of nonlinear elements and of a nudge enter the Jacobian."""
+        circuit = self.circuit
+        return circuit.reuse("slots", circuit.constraint_banks, lambda: Slots(self))
+
+
+class Slots:
+    """Positions of the Jacobian that change from sample to sample, and the map from slopes to them.
+
+    The slopes of one sample, in order: nonlinear one-ports (E,), entries of nonlinear multi-ports, then the
+    nudge's slopes (O, O).
+    """
+
+    def __init__(self, model: Model) -> None:
+        plan, circuit = model.plan, model.circuit
+        entries: list[tuple[Index, Index, Index, Array]] = []
+        start = 0
+
+        def pair(rows: Index, columns: Index, slopes: Index, factor: Array) -> None:
+            keep = (rows >= 0) & (columns >= 0)
+            entries.append((rows[keep], columns[keep], slopes[keep], factor[keep]))
+
+        pins = model.junction_pins
+        u, t, w = plan.unknown[pins], model.t[pins], model.w[pins]
+        order = np.arange(len(pins))
+        for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
+            pair(u[:, a], u[:, b], order, sign * w[:, a] * t[:, b])
+        start += len(pins)
+        for b in plan.multiport_banks:
+            bank = circuit.banks[b]
+            if bank.device.linear:
+                continue
+            local = plan.local_unknowns(circuit, b)
+            count = local.shape[1]
+            ones = np.ones((bank.size, count - len(bank.device.pins)))
+            wl = np.concatenate([model.w[bank.pins], ones], axis=1)
+            tl = np.concatenate([model.t[bank.pins], ones], axis=1)
+            order = np.arange(bank.size) * count * count
+            for i in range(count):
+                for j in range(count):
+                    pair(local[:, i], local[:, j], start + order + i * count + j, wl[:, i] * tl[:, j])
+            start += bank.size * count * count
+        self.nudge_start = start
+        outs = circuit.output_pairs
+        number = len(outs)
+        uo, to, wo = plan.unknown[outs], model.t[outs], model.w[outs]
+        first, second = np.divmod(np.arange(number * number), max(number, 1))
+        for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
+            pair(
+                uo[first, a],
+                uo[second, b],
+                start + first * number + second,
+                sign * wo[first, a] * to[second, b],
+            )
+        self.count = start + number * number
+        rows, columns, slopes, factor = (np.concatenate(part) for part in zip(*entries, strict=True))
+        code, where = np.unique(rows * max(plan.size, 1) + columns, return_inverse=True)
+        self.rows, self.columns = code // max(plan.size, 1), code % max(plan.size, 1)
+        self.map = sp.csr_array(sp.coo_array((factor, (where, slopes)), shape=(len(code), self.count)))
+
+    def values(self, slopes: Array) -> Array:
+        """Return the Jacobian's changing entries (B, S) for slopes (B, count)."""
+        out: Array = (self.map @ slopes.T).T
+        return out
+
+
+def crossbar_currents(g: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
+    """Return the currents leaving the row nodes (B, R) and the column nodes (B, C) through a crossbar [A].
+
+    Parameters
+    ----------
+    g
+        Conductances [S], (R, C).
+    rows, columns
+        Node voltages [V], (B, R) and (B, C).
+    """
+    into_rows = rows * g.sum(axis=1)
+    into_columns = columns * g.sum(axis=0)
+    if columns.any():
+        into_rows = into_rows - columns @ g.T
+    if rows.any():
+        into_columns = into_columns - rows @ g
+    return into_rows, into_columns
+
+
+def scatter_add(target: Array, columns: Index, values: Array) -> None:
+    """Add ``values`` (B, k) to the named ``columns`` of ``target`` in place; columns may repeat."""
+    np.add.at(target, (slice(None), columns), values)  # type: ignore[arg-type]
+
+
+def _one_port(bank: Bank) -> type[OnePort]:
+    assert issubclass(bank.device, OnePort)
+    return bank.device
+
+
+def _multi_port(bank: Bank) -> type[MultiPort]:
+    assert issubclass(bank.device, MultiPort)
+    return bank.device
+
+
+def model_for(circuit: Circuit) -> Model:
+    """Return the model of ``circuit``, computed once for its values."""
+    if "model" not in circuit.derived:
+        circuit.derived["model"] = Model(circuit)
+    model: Model = circuit.derived["model"]
+    return model

@@ -1,0 +1,90 @@
+"""The end of every solve: the solution that is returned, or the error that says why there is none."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.errors import ConvergenceError, InputError
+from analogep.solve.newton import NewtonOptions, NewtonResult
+from analogep.solve.nudge import Nudge
+from analogep.solve.solution import Solution
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+
+DEFAULT = NewtonOptions()
+
+
+def check_nudge(circuit: Circuit, nudge: Nudge | None, batch: int) -> None:
+    """Raise :class:`InputError` unless the nudge fits the circuit's outputs and the batch."""
+    if nudge is None:
+        return
+    count = len(circuit.output_pairs)
+    if not count:
+        raise InputError("a nudge needs outputs, and this circuit has none; name outputs when you build it")
+    try:
+        current, _ = nudge.evaluate(np.zeros((batch, count)))
+        np.broadcast_to(current, (batch, count))
+    except ValueError as error:
+        raise InputError(f"the nudge does not fit (batch, outputs) = {(batch, count)}: {error}") from None
+
+
+def finish(
+    system: System, x: Array, rows: Array, iterations: NDArray[np.int64], engine: str, started: float
+) -> Solution:
+    """Wrap converged unknowns as a :class:`Solution`."""
+    model = system.model
+    nodes = len(model.plan.nodes)
+    branches = {}
+    for b, start in model.plan.branch_start.items():
+        bank = model.circuit.banks[b]
+        count = bank.size * bank.device.branches
+        branches[b] = x[:, start : start + count].reshape(len(x), bank.size, bank.device.branches)
+    return Solution(
+        model.circuit,
+        system.voltages(x),
+        np.ones(len(x), dtype=bool),
+        np.abs(rows[:, :nodes]).max(axis=1, initial=0.0),
+        iterations,
+        engine,
+        time.perf_counter() - started,
+        branches,
+    )
+
+
+def failure_message(
+    circuit: Circuit, system: System, result: NewtonResult, tried: tuple[str, ...]
+) -> ConvergenceError:
+    """Return the error for samples without a solution: worst node, what was tried, and the remedy."""
+    failed = np.flatnonzero(~result.converged)
+    sample = int(failed[0])
+    return ConvergenceError(
+        f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
+        f"{sample}); tried {', '.join(tried)}. {_worst(circuit, system, result, sample)}, start from nearby "
+        "voltages (v0), or loosen NewtonOptions"
+    )
+
+
+def _worst(circuit: Circuit, system: System, result: NewtonResult, sample: int) -> str:
+    """Name the node, or the element with an equation of its own, whose equation is missed most."""
+    plan = system.model.plan
+    count = len(plan.nodes)
+    row = np.abs(result.residual[sample])
+    row = np.where(np.isfinite(row), row, np.inf)
+    largest = float(row[:count].max(initial=0.0))
+    # A branch equation is in volts or amperes; one that is missed by more than rounding explains the rest.
+    branch = count + int(np.argmax(row[count:])) if count < plan.size else -1
+    if branch >= 0 and np.isfinite(largest) and row[branch] > max(largest, 1e-9):
+        for b, start in plan.branch_start.items():
+            bank = circuit.banks[b]
+            if start <= branch < start + bank.size * bank.device.branches:
+                name = bank.names[(branch - start) // bank.device.branches]
+                return f"The law of {name} is missed by {row[branch]:.3g}. Check {name} and what it connects"
+    if not count:
+        return "Check the elements between inputs and sources"
+    node = circuit.nodes[plan.nodes[int(np.argmax(row[:count]))]]
+    return f"Kirchhoff's law is worst at node {node} ({largest:.3g} A). Check the elements at {node}"
