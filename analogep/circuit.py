@@ -294,6 +294,18 @@ class Circuit:
             units |= {f"{bank.name}.{key}": infos[key].unit for key in bank.values if key in bank.trainable}
         return units
 
+    @property
+    def parameter_ranges(self) -> dict[str, tuple[float, float]]:
+        """Legal range of each trainable block, in its SI unit."""
+        conductance = Resistor.parameters()["conductance"]
+        ranges = {
+            f"{c.name}.conductance": (conductance.low, conductance.high) for c in self.crossbars if c.trainable
+        }
+        for bank in self.banks:
+            infos = bank.device.parameters()
+            ranges |= {f"{bank.name}.{key}": (infos[key].low, infos[key].high) for key in bank.trainable}
+        return ranges
+
     def with_parameters(self, values: Mapping[str, ArrayLike]) -> Circuit:
         """Return this circuit with some parameter blocks replaced (trainable or not).
 

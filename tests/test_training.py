@@ -313,3 +313,11 @@ def test_digits_are_learned_far_better_than_by_chance() -> None:
     assert found.metrics[-1].test_error < 0.2
     assert found.metrics[1].train_loss < found.metrics[0].train_loss
     assert found.engine == "layered"
+
+
+def test_a_conductance_without_bounds_stops_at_zero() -> None:
+    """A rate that drives conductances below zero once ended in an error after some batches."""
+    data = load_config(XOR).model_dump(mode="json", exclude_none=True)
+    data["training"] |= {"bounds": {}, "epochs": 40, "rates": dict.fromkeys(data["training"]["rates"], 4e-7)}
+    run = train(parse_config(data, "test"))
+    assert min(float(value.min()) for value in run.circuit.parameters.values()) == 0.0

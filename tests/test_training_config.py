@@ -176,10 +176,6 @@ BUILDING = {
         },
         "meet the targets",
     ),
-    "rates that leave the legal range": (
-        {"training/rates/W1.conductance": 1e9, "training/epochs": 5},
-        r"W1_\d_\d: conductance",
-    ),
 }
 
 

@@ -99,7 +99,7 @@ class FiniteDifference:
             # differences of per-sample costs, so that a large common part does not cost digits
             return float(np.mean(cost.value(outputs, wanted) - base))
 
-        lows = _lower_bounds(circuit)
+        ranges = circuit.parameter_ranges
         out: dict[str, Array] = {}
         for block, value in circuit.parameters.items():
             grad = np.full(value.size, np.nan)
@@ -113,17 +113,9 @@ class FiniteDifference:
                     new.flat[k] += delta
                     return mean_cost(block, new)
 
-                if theta - h >= lows[block]:
+                if theta - h >= ranges[block][0]:
                     grad[k] = (moved_by(h) - moved_by(-h)) / (2.0 * h)
                 else:
                     grad[k] = (4.0 * moved_by(h) - moved_by(2.0 * h)) / (2.0 * h)
             out[block] = grad.reshape(value.shape)
         return Gradient(out, out, base, free, self.name)
-
-
-def _lower_bounds(circuit: Circuit) -> dict[str, float]:
-    lows = {f"{c.name}.conductance": 0.0 for c in circuit.crossbars if c.trainable}
-    for bank in circuit.banks:
-        infos = bank.device.parameters()
-        lows |= {f"{bank.name}.{key}": infos[key].low for key in bank.trainable}
-    return lows

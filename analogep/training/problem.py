@@ -121,8 +121,10 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     if culprit is not None:
         what = f"{culprit}; equilibrium propagation needs gains other than zero"
         raise ConfigError("configuration", [Fault("network.amplifier", what)])
-    optimizer = SGD(dict(config.training.rates), dict(config.training.bounds))
-    optimizer.check(circuit)
+    asked = SGD(dict(config.training.rates), dict(config.training.bounds))
+    asked.check(circuit)
+    # without bounds of its own a block still cannot leave the range that its device allows
+    optimizer = SGD(asked.rates, {**circuit.parameter_ranges, **asked.bounds})
     bounded = optimizer.clip(circuit.parameters) if parameters is None else dict(parameters)
     circuit = circuit.with_parameters(bounded)
     return Problem(
