@@ -10,7 +10,7 @@ import argparse
 import numpy as np
 
 from analogep.cli.netlists import verify_circuit
-from analogep.learning import EquilibriumPropagation, NativeSolver
+from analogep.learning import EquilibriumPropagation
 from analogep.training import build_problem, load_config, train
 
 
@@ -44,9 +44,11 @@ def main() -> None:
     inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
     rule = EquilibriumPropagation(run.beta)
     for name, circuit in (("initial", problem.circuit), ("trained", run.circuit)):
-        reference = rule.gradient(circuit, inputs, targets, solver=NativeSolver("newton"))
-        for method in ("auto", "transient"):
-            other = rule.gradient(circuit, inputs, targets, solver=NativeSolver(method))
+        reference, *others = (
+            rule.gradient(circuit, inputs, targets, solver=build_problem(config.changed(engine=engine)).solver)
+            for engine in ("newton", "auto", "transient")
+        )
+        for other in others:
             worst = max(
                 float(np.linalg.norm(other[key] - reference[key]) / np.linalg.norm(reference[key]))
                 for key in reference
