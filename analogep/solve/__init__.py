@@ -1,5 +1,6 @@
 """Solvers: operating points, transients and the adjoint, for a batch of inputs at a time."""
 
+from analogep.solve.dc_sweep import DCSweep, dc_sweep
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.operating import METHODS, Method, operating_point
@@ -10,12 +11,14 @@ __all__ = [
     "METHODS",
     "ConductanceNudge",
     "CurrentNudge",
+    "DCSweep",
     "Method",
     "NewtonOptions",
     "Nudge",
     "Solution",
     "Trajectory",
     "TransientOptions",
+    "dc_sweep",
     "operating_point",
     "transient",
 ]
