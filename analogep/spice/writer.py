@@ -52,7 +52,8 @@ def to_netlist(
         Voltages (B, I) or (I,) [V]; one sample becomes a source to ground at each input node, named after
         it. ``None`` writes 0 V.
     dialect
-        Name in :data:`analogep.spice.dialects.DIALECTS`.
+        Name in :data:`analogep.spice.dialects.DIALECTS`. The reader understands ``"ngspice"`` and
+        ``"ltspice"``; the others are for their simulators.
     nudge
         Extra currents at the outputs, written as G and V, or I, sources.
     title
@@ -175,12 +176,13 @@ class _Deck:
         """Add the primitives of ``owner``; nodes other than its pins and ground are helpers of its own."""
         own = {"0", *pins}
         for primitive in primitives:
-            self.names.append(primitive.letter + primitive.name)
             for node in primitive.nodes:
                 if node not in own:
                     self._helper(node, owner)
             self._check_values(primitive, owner)
-            self.lines.append(self.dialect.element(primitive, self._model(primitive)))
+            line = self.dialect.element(primitive, self._model(primitive))
+            self.names.append(line.partition(" ")[0])
+            self.lines.append(line)
 
     def _helper(self, node: str, owner: str) -> None:
         low = node.lower()
@@ -207,6 +209,11 @@ class _Deck:
                     f"{self.dialect.name} silently raises it",
                 )
             )
+        if primitive.letter == "B":
+            for operator in self.dialect.limits.foreign_operators:
+                if any(operator in a for a in primitive.args if isinstance(a, str)):
+                    what = f"its expression uses {operator}, which {self.dialect.name} does not have"
+                    self.faults.append(Fault(owner, what))
         numbers = [a for a in (*primitive.args, *card.values()) if not isinstance(a, str)]
         if not np.isfinite(numbers).all():
             self.faults.append(Fault(owner, "has a value that overflows when inverted; SPICE cannot write it"))
@@ -225,9 +232,15 @@ class _Deck:
             options = [] if written == self.gmin else comment("gmin", number(self.gmin))
             options.append(self.dialect.options({"gmin": written}))
         end = comment("end") if cards or options else []
-        return "\n".join([*head, *comment("analogep", VERSION), *self.lines, *end, *cards, *options, ".end", ""])
+        tail = [*cards, *options, *self.dialect.closing]
+        return "\n".join([*head, *comment("analogep", VERSION), *self.lines, *end, *tail, ".end", ""])
 
     def _check_names(self) -> None:
+        separators = self.dialect.limits.separators
+        for name in self.names if separators else ():
+            if not set(separators).isdisjoint(name):
+                what = f"{self.dialect.name} takes {' '.join(separators)} for a level of hierarchy; rename it"
+                self.faults.append(Fault(f"SPICE name {name}", what))
         counts = Counter(map(str.lower, self.names))
         if len(counts) < len(self.names):
             for name in (n for n, k in counts.items() if k > 1):
@@ -252,3 +265,6 @@ def _node_faults(circuit: Circuit, dialect: Dialect) -> Iterable[Fault]:
         low = name.lower()
         if low in limits.reserved_nodes or not limits.reserved_parts.isdisjoint(low.split(".")):
             yield Fault(f"node {name}", f"this name means something else to {dialect.name}; rename the node")
+        elif not set(limits.separators).isdisjoint(name):
+            what = f"{dialect.name} takes {' '.join(limits.separators)} for a level of hierarchy; rename the node"
+            yield Fault(f"node {name}", what)

@@ -1,9 +1,13 @@
 """SPICE dialects, registered by name: a new one is one file here and one entry below."""
 
 from analogep.spice.dialects.base import Card, Dialect, Limits, celsius, number
+from analogep.spice.dialects.hspice import Hspice
+from analogep.spice.dialects.ltspice import LTspice
 from analogep.spice.dialects.ngspice import Ngspice
+from analogep.spice.dialects.xyce import Xyce
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Ngspice(),)}
+_ALL: tuple[Dialect, ...] = (Ngspice(), Xyce(), LTspice(), Hspice())
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect, by name."""
 
 __all__ = ["DIALECTS", "Card", "Dialect", "Limits", "celsius", "number"]

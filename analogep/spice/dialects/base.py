@@ -23,6 +23,25 @@ def number(value: float) -> str:
     return f"{value:.17g}"
 
 
+def words(primitive: Primitive, model: str | None) -> list[str]:
+    """Return what all dialects write alike: name, nodes, model, and numbers or controlling sources."""
+    name = primitive.letter + primitive.name
+    middle = [] if model is None else [model]
+    return [name, *primitive.nodes, *middle, *(a if isinstance(a, str) else number(a) for a in primitive.args)]
+
+
+def shared_model(name: str, card: Card, nominal: Mapping[str, float]) -> str:
+    """Return a ``.model`` line with the parameters of ``card`` and the dialect's own of ``nominal``."""
+    kind, parameters = card
+    pairs = (f"{key}={number(value)}" for key, value in (*parameters, *nominal.items()))
+    return f".model {name} {kind}({' '.join(pairs)})"
+
+
+def pairs_line(head: str, values: Mapping[str, float]) -> str:
+    """Return a line of ``key=value`` pairs after ``head``."""
+    return " ".join([head, *(f"{key}={number(value)}" for key, value in values.items())])
+
+
 def celsius(kelvin: float) -> float:
     """Return the Celsius value from which adding 273.15 gives ``kelvin`` back, where one exists.
 
@@ -49,12 +68,18 @@ class Limits:
         Smallest saturation current [A] that is not silently replaced.
     smallest_gmin
         Smallest junction shunt [S] that may be set; a smaller one is written as this.
+    separators
+        Characters that may not stand in a name, since they separate levels of hierarchy.
+    foreign_operators
+        Operators that expressions may not use, since they mean nothing or something else.
     """
 
     reserved_nodes: frozenset[str] = frozenset({"gnd"})
     reserved_parts: frozenset[str] = frozenset()
     smallest_saturation: float = 0.0
     smallest_gmin: float = 0.0
+    separators: str = ""
+    foreign_operators: tuple[str, ...] = ()
 
 
 class Dialect(Protocol):
@@ -80,4 +105,9 @@ class Dialect(Protocol):
 
     def options(self, values: Mapping[str, float]) -> str:
         """Return the line that sets simulator options, without a line end."""
+        ...
+
+    @property
+    def closing(self) -> tuple[str, ...]:
+        """Lines before ``.end``, such as the analysis, where no script outside the netlist asks for it."""
         ...

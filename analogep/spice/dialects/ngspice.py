@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
-from analogep.spice.dialects.base import Card, Limits, celsius, number
+from analogep.spice.dialects.base import Card, Limits, celsius, number, pairs_line, shared_model, words
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,13 @@ class Ngspice:
         )
     )
 
+    closing: tuple[str, ...] = ()
+
     def element(self, primitive: Primitive, model: str | None) -> str:
         """Return the line of one element; see :class:`~analogep.spice.dialects.base.Dialect`."""
-        parts = [primitive.letter + primitive.name, *primitive.nodes]
+        parts = words(primitive, model)
         if primitive.letter == "B":
-            parts.append(f"I={primitive.args[0]}")
-        else:
-            if model is not None:
-                parts.append(model)
-            parts += [a if isinstance(a, str) else number(a) for a in primitive.args]
+            parts[-1] = f"I={parts[-1]}"
         if primitive.temperature is not None:
             parts.append(f"temp={number(celsius(primitive.temperature))}")
         return " ".join(parts)
@@ -46,12 +44,8 @@ class Ngspice:
 
         ``tnom`` equals the instances' ``temp``, so that no temperature law changes the saturation current.
         """
-        kind, parameters = card
-        values = [f"{key}={number(value)}" for key, value in parameters]
-        if temperature is not None:
-            values.append(f"tnom={number(celsius(temperature))}")
-        return f".model {name} {kind}({' '.join(values)})"
+        return shared_model(name, card, {} if temperature is None else {"tnom": celsius(temperature)})
 
     def options(self, values: Mapping[str, float]) -> str:
         """Return the ``.options`` line."""
-        return " ".join([".options", *(f"{key}={number(value)}" for key, value in values.items())])
+        return pairs_line(".options", values)
