@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
-from analogep.solve.model import Model
+from analogep.solve.model import Model, scatter_add
 from analogep.solve.system import Evaluation, System
 
 Array = NDArray[np.float64]
@@ -146,16 +146,24 @@ def _first_junctions(system: System, x: Array) -> Array:
 def residual_bound(model: Model, x: Array, ev: Evaluation, entries: Array, options: NewtonOptions) -> Array:
     """Return the residual (B, n) below which a row counts as met.
 
-    A current is measured against the node's own conductance times the largest voltage around: what a relative
-    voltage error of ``residual_tolerance`` would cause. Branch equations [V] get 1e-12 of the same voltage.
+    A current is measured against the node's own conductance times the largest voltage around (what a relative
+    voltage error of ``residual_tolerance`` would cause) and against the currents that nonlinear elements and
+    branches carry there. Branch equations [V] get 1e-12 of the same voltage.
     """
-    slots = model.slots
+    slots, nodes = model.slots, len(model.plan.nodes)
     on = np.flatnonzero(slots.rows == slots.columns)
-    diagonal: Array = np.repeat(np.abs(model.linear_matrix.diagonal())[None], len(x), axis=0)
-    diagonal[:, slots.rows[on]] += np.abs(entries[:, on])
-    scale = np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))[:, None]
-    bound: Array = options.current_tolerance + options.residual_tolerance * (diagonal * scale + ev.magnitude)
-    bound[:, len(model.plan.nodes) :] = 1e-12 * scale
+    terms: Array = np.repeat(model.linear_diagonal[None], len(x), axis=0)
+    terms[:, slots.rows[on]] += np.abs(entries[:, on])
+    scale = np.maximum(1.0, np.abs(x[:, :nodes]).max(axis=1, initial=0.0))[:, None]
+    terms = terms * scale + ev.magnitude
+    if model.plan.size > nodes:
+        branches = np.abs(x[:, nodes:])
+        terms[:, :nodes] += (abs(model.linear_matrix[:nodes, nodes:]) @ branches.T).T
+        on = np.flatnonzero((slots.rows < nodes) & (slots.columns >= nodes))
+        carried = np.abs(entries[:, on]) * branches[:, slots.columns[on] - nodes]
+        scatter_add(terms, slots.rows[on], carried)
+    bound: Array = options.current_tolerance + options.residual_tolerance * terms
+    bound[:, nodes:] = 1e-12 * scale
     return bound
 
 
@@ -174,7 +182,7 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonRe
     """Follow the solution while a shunt from every node to ground shrinks to zero."""
     model = system.model
     nodes, size = len(model.plan.nodes), model.plan.size
-    typical = float(np.max(np.abs(model.linear_matrix.diagonal()), initial=1e-6)) or 1e-6
+    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
     marks = np.zeros(size)
     marks[:nodes] = 1.0
     x = np.zeros_like(x0)
@@ -198,7 +206,7 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> Newto
     """Follow implicit Euler steps of growing length until the circuit rests."""
     model = system.model
     nodes, size = len(model.plan.nodes), model.plan.size
-    typical = float(np.max(np.abs(model.linear_matrix.diagonal()), initial=1e-6)) or 1e-6
+    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
     marks = np.zeros(size)
     marks[:nodes] = 1.0
     x = np.zeros_like(x0)
