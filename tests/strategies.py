@@ -29,8 +29,8 @@ def signed(magnitudes: st.SearchStrategy[float]) -> st.SearchStrategy[float]:
 
 
 def volts(most: float = 3.0) -> st.SearchStrategy[float]:
-    """Voltages of either sign; no denormal numbers, which no simulator resolves."""
-    return st.floats(-most, most, allow_subnormal=False)
+    """Voltages of either sign, or zero; none so small that products of two of them underflow."""
+    return st.floats(-most, most).map(lambda v: v if abs(v) > 1e-30 else 0.0)
 
 
 # --- devices ------------------------------------------------------------------------------------------
@@ -50,6 +50,7 @@ DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
         }
     ),
     "ideal_diode": st.fixed_dictionaries({"threshold": volts()}),
+    "sinh_resistor": st.fixed_dictionaries({"conductance": decades(1e-9, 1.0), "v0": decades(0.1, 10.0)}),
     "vcvs": st.fixed_dictionaries({"gain": signed(decades(1e-3, 1e3))}),
     "vccs": st.fixed_dictionaries({"transconductance": signed(decades(1e-9, 1.0))}),
     "ccvs": st.fixed_dictionaries({"transresistance": signed(decades(1e-3, 1e9))}),
@@ -147,10 +148,20 @@ class _Sketch:
             self.resistor(a, b, g)
 
     def add_diode(self) -> None:
+        """Add a diode with a resistance in series, its own or a resistor's.
+
+        Without one, sources and ideal diodes could force volts on the junction: a current of e^100.
+        """
         if len(self.open) > 1:
             values = self.draw(DEVICES["diode"])
-            values["series_resistance"] = min(values["series_resistance"], 1e4)
-            self.add("diode", *self.two(), **values)
+            a, b = self.two()
+            if self.draw(st.booleans()):
+                middle = self.fresh()
+                self.resistor(middle, b)
+                b = middle
+            else:
+                values["series_resistance"] = self.draw(decades(1.0, 1e4))
+            self.add("diode", *self.draw(st.sampled_from([(a, b), (b, a)])), **values)
 
     def add_ideal_diode(self) -> None:
         a, b = self.some(), self.fresh()
@@ -158,6 +169,10 @@ class _Sketch:
         self.add("ideal_diode", *pins, threshold=self.draw(volts()))
         self.resistor(b, self.some())
         self.leak(self.conductance(), b)
+
+    def add_sinh_resistor(self) -> None:
+        if len(self.open) > 1:
+            self.add("sinh_resistor", *self.two(), **self.draw(DEVICES["sinh_resistor"]))
 
     def add_vccs(self) -> None:
         if len(self.open) > 2:

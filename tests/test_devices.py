@@ -291,9 +291,10 @@ def test_a_diode_with_series_resistance_agrees_with_lambert_w(
     assume(math.log(a) + exponent < 700)  # Lambert W's own overflow
     expected = nvt / resistance * float(lambertw(a * math.exp(exponent)).real) - saturation
     i, _ = at(v, diode(saturation_current=saturation, series_resistance=resistance, gmin=0.0))
-    # The argument of the exponential is rounded to EPS·exponent, which W passes on divided by (1 + W); the
-    # subtraction of Is adds its own rounding.
-    rounding = 8 * EPS * (exponent * nvt / resistance + expected + saturation)
+    # The argument of the exponential is rounded to EPS·exponent, which W passes on divided by (1 + W); so is the
+    # junction voltage w inside the device, to EPS·w/nV_T of i; the subtraction of Is adds its own rounding.
+    w = v - resistance * expected
+    rounding = 8 * EPS * (exponent * nvt / resistance + expected * (1 + abs(w) / nvt) + saturation)
     assert abs(i - expected) <= rounding
 
 
