@@ -81,6 +81,8 @@ def eliminate(circuit: Circuit) -> Elimination:
         If a node is driven by two amplifiers, or an amplifier's output by a fixed node.
     """
     count = len(circuit.nodes)
+    if not circuit.constraint_banks:
+        return Elimination(np.arange(count), ())
     edges: list[list[tuple[int, int, int, bool]]] = [[] for _ in range(count)]
     driven: dict[int, str] = {}
     for b, bank in enumerate(circuit.banks):

@@ -124,6 +124,11 @@ class Model:
             self._add_crossbar(dense, c.rows, c.columns, c.conductance)
         return dense
 
+    @cached_property
+    def linear_diagonal(self) -> Array:
+        """Absolute diagonal of the linear part, (n,) [S]: a yardstick for residuals."""
+        return np.abs(self.linear_matrix.diagonal())
+
     def _stamp_entries(self, entries: _Entries, bank: Bank, local: Index, jac: Array) -> None:
         pins = len(bank.device.pins)
         ones = np.ones((bank.size, local.shape[1] - pins))

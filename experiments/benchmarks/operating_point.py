@@ -1,0 +1,191 @@
+"""Time to an operating point, native against ngspice, side by side in one run.
+
+Layered networks of growing width with amplifiers (cold, and a batch of 64 inputs), then a nearest-neighbour graph
+that is not layered. Cold means: a circuit object that nothing has been computed for; for ngspice, its own parse
+and op times of the same netlist, which leave out starting the process.
+
+Run: python experiments/benchmarks/operating_point.py [--figure FILE] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from analogep.circuit import Bank, Circuit, resistor_bank
+from analogep.devices import Diode
+from analogep.networks import deep_resistive, uniform
+from analogep.solve import operating_point
+from analogep.spice import find_ngspice, to_netlist
+
+CONTROL = """.options reltol=1e-6 vntol=1e-9 abstol=1e-15
+.control
+op
+rusage everything
+quit 0
+.endc
+.end
+"""
+
+
+def layered(hidden: int, seed: int) -> Circuit:
+    """784-``hidden``-10 with two diodes and an amplifier (A = 4, B = 1/4) at every hidden node."""
+    return deep_resistive(
+        [784, hidden, 10],
+        hidden="pair",
+        rails=(-0.3, 0.3),
+        amplifier=(4.0, 0.25),
+        initial=uniform(1e-6, 1e-4),
+        rng=np.random.default_rng(seed),
+    )
+
+
+def neighbours(nodes: int, resistors: int, diodes: int, seed: int) -> tuple[Circuit, np.ndarray]:
+    """Random points joined to their nearest neighbours, diodes across some of the same pairs, 20 inputs."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(size=(nodes, 2))
+    distance, other = cKDTree(points).query(points, k=9)
+    pairs = np.stack([np.repeat(np.arange(nodes), 8), other[:, 1:].ravel()], axis=1)
+    order = np.argsort(distance[:, 1:].ravel())
+    pairs = np.sort(pairs[order], axis=1)
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    pairs = pairs[np.sort(first)][:resistors] + 1
+    across = pairs[rng.choice(len(pairs), diodes, replace=False)]
+    turned = rng.uniform(size=diodes) < 0.5
+    across[turned] = across[turned][:, ::-1]
+    leaks = np.arange(1, nodes + 1)
+    banks = (
+        resistor_bank("r", pairs, 10 ** rng.uniform(-5, -3, len(pairs)), [f"r{k}" for k in range(len(pairs))]),
+        resistor_bank(
+            "leak", np.stack([leaks, 0 * leaks], 1), np.full(nodes, 1e-8), [f"l{k}" for k in range(nodes)]
+        ),
+        Bank(
+            "d",
+            Diode,
+            across,
+            {key: np.full(diodes, value) for key, value in Diode().values.items()},
+            tuple(f"d{k}" for k in range(diodes)),
+        ),
+    )
+    inputs = np.arange(1, nodes + 1, nodes // 20)[:20]
+    names = ("0", *(f"n{k}" for k in range(nodes)))
+    circuit = Circuit(names, banks, (), inputs, np.array([[2, 0]]))
+    return circuit, rng.uniform(-3.0, 3.0, (1, len(inputs)))
+
+
+def ngspice_seconds(circuit: Circuit, inputs: np.ndarray) -> tuple[float, float, float]:
+    """Return ngspice's parse time, op time [s] and peak memory [MB]."""
+    text = to_netlist(circuit, inputs)
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("*@"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "circuit.cir"
+        path.write_text(text.replace(".end", "") + "\n" + CONTROL)
+        code = (
+            "import resource, subprocess, sys\n"
+            "out = subprocess.run(sys.argv[1:], capture_output=True, text=True).stdout\n"
+            "print(out)\nprint('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        )
+        command = [sys.executable, "-c", code, find_ngspice(), "-b", str(path)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def seconds(label: str) -> float:
+        found = re.search(rf"{label} *= *([0-9.eE+-]+)", out)
+        if found is None:
+            raise RuntimeError(f"ngspice did not report {label!r}:\n{out[-2000:]}")
+        return float(found.group(1))
+
+    labels = ("Netlist loading time", "Subckt and Param expansion time", "Netlist parsing time")
+    peak = float(re.search(r"peak (\d+)", out).group(1)) / 1024.0  # type: ignore[union-attr]
+    return sum(seconds(label) for label in labels), seconds(r"Total analysis time \(seconds\)"), peak
+
+
+def best(repeats: int, make, solve) -> float:
+    """Return the shortest time [s] of ``solve(make(k))`` over fresh objects."""
+    times = []
+    for k in range(repeats):
+        subject = make(k)
+        began = time.perf_counter()
+        solve(subject)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figure", type=Path, help="plot the time over the number of elements to this file")
+    parser.add_argument("--quick", action="store_true", help="leave out the widest network")
+    options = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    operating_point(layered(8, 0), rng.uniform(-1, 1, (1, 784)))  # compile
+    rows = []
+    print(f"{'circuit':28s}{'elements':>9s}{'ngspice parse + op [s]':>24s}{'native cold [s]':>17s}{'ratio':>9s}"
+          f"{'per sample of 64 [s]':>22s}{'ratio':>9s}")  # fmt: skip
+    for hidden in (16, 64, 128) if options.quick else (16, 64, 128, 512):
+        inputs = rng.uniform(-1, 1, (64, 784))
+        parse, op, _ = ngspice_seconds(layered(hidden, 0), inputs[:1])
+        cold = best(5, lambda k, h=hidden: layered(h, k), lambda c, v=inputs: operating_point(c, v[:1]))
+        batch = best(5, lambda k, h=hidden: layered(h, k), lambda c, v=inputs: operating_point(c, v)) / 64
+        count = layered(hidden, 0).element_count
+        rows.append((count, parse + op, cold, batch))
+        print(f"784-{hidden}-10{'':{28 - 7 - len(str(hidden))}s}{count:9d}{parse:11.2f} +{op:11.2f}{cold:17.5f}"
+              f"{(parse + op) / cold:8.0f}×{batch:22.6f}{(parse + op) / batch:8.0f}×", flush=True)  # fmt: skip
+
+    circuit, inputs = neighbours(20_000, 60_000, 10_000, 0)
+    small, few = neighbours(2_000, 6_000, 1_000, 0)
+    operating_point(small, few)  # compile
+    parse, op, peak = ngspice_seconds(circuit, inputs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    cold = best(
+        3,
+        lambda k: neighbours(20_000, 60_000, 10_000, k),
+        lambda case: operating_point(*case, method="newton"),
+    )
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    print(
+        f"nearest-neighbour graph, {circuit.element_count} elements: ngspice parse {parse:.2f} s, op {op:.2f} s, "
+        f"peak {peak:.0f} MB; native cold {cold:.3f} s, {op / cold:.1f}× faster than the op; this process has "
+        f"used {after:.0f} MB at most ({before:.0f} MB before)"
+    )
+    if options.figure is not None:
+        draw(rows, options.figure)
+
+
+def draw(rows: list[tuple[float, float, float, float]], path: Path) -> None:
+    """Plot time per operating point over size."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    from analogep.report import save
+    from analogep.report.style import RC
+
+    count, spice, cold, batch = np.array(rows).T
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(3.4, 2.6), layout="constrained")
+        axes = figure.add_subplot()
+        for values, marker, label in (
+            (spice, "s", "ngspice, parse + op"),
+            (cold, "o", "analogep, cold"),
+            (batch, "^", "analogep, batch of 64"),
+        ):
+            axes.loglog(count, values, marker=marker, label=label)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(8e3, 6e5)
+        axes.set_xlabel("Elements of a 784-h-10 network")
+        axes.set_ylabel("Time per operating point (s)")
+        axes.legend(frameon=False)
+        save(figure, path)
+
+
+if __name__ == "__main__":
+    main()
