@@ -4,6 +4,7 @@ from analogep.solve.dc_sweep import DCSweep, dc_sweep
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.operating import METHODS, Method, operating_point
+from analogep.solve.small_signal import port_conductance, time_constants
 from analogep.solve.solution import Solution
 from analogep.solve.transient import Trajectory, TransientOptions, transient
 
@@ -20,5 +21,7 @@ __all__ = [
     "TransientOptions",
     "dc_sweep",
     "operating_point",
+    "port_conductance",
+    "time_constants",
     "transient",
 ]
