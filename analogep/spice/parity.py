@@ -131,6 +131,7 @@ def compare(
     engine: Engine = "ngspice",
     tolerance: float = TOLERANCE,
     timeout: float = 600.0,
+    fold_inputs: bool = False,
 ) -> ParityReport:
     """Solve every phase natively and by SPICE, and compare all node voltages.
 
@@ -142,7 +143,7 @@ def compare(
         Voltages (B, I) or (I,) [V] of the input nodes, or a mapping from their names.
     nudges
         Nudge of each phase by its name; the free phase alone by default.
-    engine, timeout
+    engine, timeout, fold_inputs
         As for :func:`analogep.spice.operating_point`.
     tolerance
         Largest voltage difference that passes [V].
@@ -163,7 +164,7 @@ def compare(
         started = time.perf_counter()
         native = native_operating_point(circuit, array, nudge)
         native_seconds = time.perf_counter() - started
-        other = operating_point(circuit, array, nudge, engine=engine, timeout=timeout)
+        other = operating_point(circuit, array, nudge, engine=engine, timeout=timeout, fold_inputs=fold_inputs)
         difference = np.abs(native.voltages - other.voltages)
         sample, node = np.unravel_index(int(np.argmax(difference)), difference.shape)
         names = (native.engine, other.engine)

@@ -25,7 +25,8 @@ from analogep.spice.deck import (
     nudge_terms,
 )
 from analogep.spice.dialects import DIALECTS, Card, Dialect, number
-from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment
+from analogep.spice.folding import fold
+from analogep.spice.metadata import MARK, VERSION, bank_comment, comment, exact_comment
 
 Array = NDArray[np.float64]
 
@@ -38,6 +39,7 @@ def to_netlist(
     nudge: Nudge | None = None,
     title: str = "analogep circuit",
     sample: int = 0,
+    fold_inputs: bool = False,
 ) -> str:
     """Write a circuit as a flat netlist.
 
@@ -60,6 +62,11 @@ def to_netlist(
         First line of the netlist.
     sample
         Which sample of ``inputs`` and ``nudge`` is written.
+    fold_inputs
+        Write the resistors at the input nodes as their Norton equivalents for this sample's voltages (see
+        :mod:`analogep.spice.folding`): the same voltages at every node, found orders of magnitude faster in a
+        large network. It is for speed, not for reading back: there are no structured comments, and the
+        folded resistors are gone. The currents that the inputs deliver are not those of the circuit.
 
     Returns
     -------
@@ -83,6 +90,8 @@ def to_netlist(
     for what, values in (("inputs", array), ("nudge", None if terms is None else terms.values)):
         if values is not None and not 0 <= sample < len(values):
             raise InputError(f"there is no sample {sample}: the {what} have {len(values)}")
+    if fold_inputs:
+        circuit = fold(circuit).at(array[sample])
     deck = _Deck(circuit, DIALECTS[dialect])
     deck.inputs(array[sample], given)
     for crossbar in circuit.crossbars:
@@ -91,7 +100,8 @@ def to_netlist(
         deck.bank(bank)
     if terms is not None:
         deck.nudge(nudge_primitives(circuit.nodes, circuit.output_pairs, terms, sample), terms.kind)
-    return deck.text(title)
+    text = deck.text(title)
+    return _without_comments(text) if fold_inputs else text
 
 
 class _Deck:
@@ -253,6 +263,13 @@ def _resistances(g: Array) -> tuple[Array, NDArray[np.bool_]]:
     with np.errstate(divide="ignore", over="ignore"):
         resistance = 1.0 / g
     return resistance, np.isfinite(resistance)
+
+
+def _without_comments(text: str) -> str:
+    """Return a folded netlist as a plain one, so that no reader takes it for the circuit that was folded."""
+    title, head, *lines = text.split("\n")
+    note = "* The inputs' resistors are folded into Norton equivalents; this is not for reading back."
+    return "\n".join([title, head, note, *(line for line in lines if not line.startswith(MARK))])
 
 
 def _open(name: str, p: str, n: str, g: float) -> list[str]:
