@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +14,7 @@ from analogep.circuit import Bank, Circuit, Crossbar
 from analogep.devices import Resistor
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
-from analogep.solve import Nudge
+from analogep.solve import Nudge, Solution
 from analogep.spice.deck import (
     LETTERS,
     bank_primitives,
@@ -40,6 +41,7 @@ def to_netlist(
     title: str = "analogep circuit",
     sample: int = 0,
     fold_inputs: bool = False,
+    nodeset: Solution | None = None,
 ) -> str:
     """Write a circuit as a flat netlist.
 
@@ -67,6 +69,10 @@ def to_netlist(
         :mod:`analogep.spice.folding`): the same voltages at every node, found orders of magnitude faster in a
         large network. It is for speed, not for reading back: there are no structured comments, and the
         folded resistors are gone. The currents that the inputs deliver are not those of the circuit.
+    nodeset
+        A solution of this circuit; its voltages of the same ``sample`` become ``.nodeset`` lines, from which
+        a simulator starts its search. They choose between operating points where there are several and are
+        no part of the circuit: the reader skips them. Inputs have none, nor have the nodes within a device.
 
     Returns
     -------
@@ -78,7 +84,7 @@ def to_netlist(
     NetlistError
         Naming every element that the dialect cannot express, and every name that two elements would share.
     InputError
-        If inputs, nudge, sample or dialect do not exist or do not fit the circuit.
+        If inputs, nudge, nodeset, sample or dialect do not exist or do not fit the circuit.
     """
     if dialect not in DIALECTS:
         raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
@@ -87,7 +93,13 @@ def to_netlist(
     given = inputs is not None
     array = circuit.input_array(inputs if given else np.zeros((1, len(circuit.input_nodes))))
     terms = None if nudge is None else nudge_terms(circuit, nudge)
-    for what, values in (("inputs", array), ("nudge", None if terms is None else terms.values)):
+    if nodeset is not None and nodeset.circuit.nodes != circuit.nodes:
+        raise InputError("nodeset is a solution of a circuit with other nodes; solve this one")
+    for what, values in (
+        ("inputs", array),
+        ("nudge", None if terms is None else terms.values),
+        ("nodeset voltages", None if nodeset is None else nodeset.voltages),
+    ):
         if values is not None and not 0 <= sample < len(values):
             raise InputError(f"there is no sample {sample}: the {what} have {len(values)}")
     if fold_inputs:
@@ -100,6 +112,8 @@ def to_netlist(
         deck.bank(bank)
     if terms is not None:
         deck.nudge(nudge_primitives(circuit.nodes, circuit.output_pairs, terms, sample), terms.kind)
+    if nodeset is not None:
+        deck.nodeset(nodeset.voltages[sample])
     text = deck.text(title)
     return _without_comments(text) if fold_inputs else text
 
@@ -112,6 +126,7 @@ class _Deck:
         self.dialect = dialect
         self.gmin = base_gmin(circuit)
         self.lines: list[str] = []
+        self.guesses: list[str] = []
         self.names: list[str] = []
         self.helpers: dict[str, str] = {}  # lower-case helper node -> element that made it
         self.known_nodes = {name.lower() for name in circuit.nodes}
@@ -180,6 +195,15 @@ class _Deck:
         self.lines += comment("nudge", kind)
         self.elements(primitives, "nudge", [self.circuit.nodes[i] for i in self.circuit.output_pairs.ravel()])
 
+    def nodeset(self, voltages: Array) -> None:
+        """Add a first guess for every node but ground and the inputs; ``voltages`` (N,) [V]."""
+        fixed = {0, *self.circuit.input_nodes.tolist()}
+        for k, (name, value) in enumerate(zip(self.circuit.nodes, voltages.tolist(), strict=True)):
+            if not math.isfinite(value):
+                raise InputError(f"nodeset is {value} V at node {name}; give a solution that converged")
+            if k not in fixed:
+                self.guesses.append(f".nodeset v({name})={number(value)}")
+
     # --- elements --------------------------------------------------------------------------------------
 
     def elements(self, primitives: Iterable[Primitive], owner: str, pins: Iterable[str]) -> None:
@@ -241,8 +265,8 @@ class _Deck:
             written = max(self.gmin, self.dialect.limits.smallest_gmin)
             options = [] if written == self.gmin else comment("gmin", number(self.gmin))
             options.append(self.dialect.options({"gmin": written}))
-        end = comment("end") if cards or options else []
-        tail = [*cards, *options, *self.dialect.closing]
+        end = comment("end") if cards or options or self.guesses else []
+        tail = [*cards, *options, *self.guesses, *self.dialect.closing]
         return "\n".join([*head, *comment("analogep", VERSION), *self.lines, *end, *tail, ".end", ""])
 
     def _check_names(self) -> None:
