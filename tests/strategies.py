@@ -171,8 +171,12 @@ class _Sketch:
         self.leak(self.conductance(), b)
 
     def add_sinh_resistor(self) -> None:
+        """Add a sinh resistor behind a resistor, so that no source alone sets its voltage."""
         if len(self.open) > 1:
-            self.add("sinh_resistor", *self.two(), **self.draw(DEVICES["sinh_resistor"]))
+            a, b = self.two()
+            middle = self.fresh()
+            self.resistor(middle, b)
+            self.add("sinh_resistor", a, middle, **self.draw(DEVICES["sinh_resistor"]))
 
     def add_vccs(self) -> None:
         if len(self.open) > 2:

@@ -11,6 +11,7 @@ from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
 from analogep.devices.ideal_diode import IdealDiode
 from analogep.devices.resistor import Resistor
+from analogep.devices.sinh_resistor import SinhResistor
 from analogep.devices.sources import CurrentSource, VoltageSource
 
 REGISTRY: dict[str, type[Device]] = {
@@ -22,6 +23,7 @@ REGISTRY: dict[str, type[Device]] = {
         CurrentSource,
         Diode,
         IdealDiode,
+        SinhResistor,
         VCVS,
         VCCS,
         CCVS,
@@ -48,5 +50,6 @@ __all__ = [
     "OnePort",
     "Parameter",
     "Resistor",
+    "SinhResistor",
     "VoltageSource",
 ]

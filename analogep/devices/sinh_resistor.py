@@ -1,0 +1,95 @@
+"""Resistor whose current grows as a hyperbolic sine: a memristor between two writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
+
+_MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
+
+
+@dataclass(frozen=True)
+class SinhResistor(OnePort):
+    """Memristive device in a fixed state, i = g v0 sinh(v / v0).
+
+    ``conductance`` g is the slope at rest; beyond about v0 the current grows exponentially, in either
+    direction. For v0 → ∞ it is a resistor.
+
+    Source: the hopping of ions and of trapped electrons over a barrier that the field tilts (Mott & Gurney
+    1940, *Electronic Processes in Ionic Crystals*, section II.10); as the static law of a memristor's ON
+    state, Yang et al. 2008, Nature Nanotechnology 3, 429, eq. 1.
+    """
+
+    kind: ClassVar[str] = "sinh_resistor"
+    pins: ClassVar[tuple[str, ...]] = ("p", "n")
+    linear: ClassVar[bool] = False
+    conductance: float = parameter("S", "conductance at rest", low=0.0, trainable=True)
+    v0: float = parameter("V", "voltage over which the current bends", low=0.0, low_open=True)
+
+    @staticmethod
+    def current(v: Array, p: Values) -> tuple[Array, Array]:
+        value, slope, _ = _shape(v, p["v0"])
+        return p["conductance"] * value, p["conductance"] * slope
+
+    @staticmethod
+    def cocontent(v: Array, p: Values) -> Array:
+        return p["conductance"] * _shape(v, p["v0"])[2]
+
+    @staticmethod
+    def current_gradient(v: Array, p: Values) -> dict[str, Array]:
+        return {"conductance": _shape(v, p["v0"])[0]}
+
+    @staticmethod
+    def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
+        return {"conductance": _shape(v, p["v0"])[2]}
+
+    @staticmethod
+    def limit(v_new: Array, v_old: Array, p: Values) -> Array:
+        # Logarithmic where the current would grow, as for a junction (Nagel 1975, SPICE2), on either side.
+        v0 = p["v0"]
+        step = v_new - v_old
+        steep = (np.abs(v_new) > np.abs(v_old)) & (np.abs(step) > 2.0 * v0)
+        shortened = v_old + np.sign(step) * v0 * np.log1p(np.abs(step) / v0)
+        return np.where(steep, shortened, v_new)
+
+    @staticmethod
+    def thermal_scale(p: Values) -> Array | None:
+        return p["v0"]
+
+    @staticmethod
+    def conducts(p: Values) -> NDArray[np.bool_]:
+        return p["conductance"] > 0.0
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        # ngspice rounds numbers in expressions to 11 digits, so the expression has none: one node of its own
+        # carries v / v0, a second one the hyperbolic sine of that, each in volts across 1 Ω.
+        g, v0 = p["conductance"], p["v0"]
+        if g == 0.0:
+            return []
+        argument, sine = f"{name}_argument", f"{name}_sinh"
+        return [
+            Primitive("G", argument, ("0", argument, *nodes), (1.0 / v0,)),
+            Primitive("R", argument, (argument, "0"), (1.0,)),
+            Primitive("B", name, ("0", sine), (f"sinh(V({argument}))",)),
+            Primitive("R", sine, (sine, "0"), (1.0,)),
+            Primitive("G", name, (*nodes, sine, "0"), (g * v0,)),
+        ]
+
+
+def _shape(v: Array, v0: Array) -> tuple[Array, Array, Array]:
+    """Return v0 sinh(v/v0), its slope cosh(v/v0) and its integral v0² (cosh(v/v0) − 1)."""
+    x = v / v0
+    inner = np.clip(x, -_MAX_EXPONENT, _MAX_EXPONENT)
+    past = x - inner
+    sine, cosine = np.sinh(inner), np.cosh(inner)
+    half = np.sinh(0.5 * inner)
+    area = 2.0 * half * half + past * (sine + 0.5 * past * math.cosh(_MAX_EXPONENT))
+    return v0 * (sine + past * math.cosh(_MAX_EXPONENT)), cosine, v0 * v0 * area
