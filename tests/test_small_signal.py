@@ -230,7 +230,9 @@ def test_a_capacitor_between_two_nodes_is_one_mode() -> None:
         ("x", "a", g(1 / R)), ("a", "b", Capacitor(value=C)), ("b", "0", g(0.5 / R)), inputs=("x",)
     )
     np.testing.assert_allclose(time_constants(circuit, [1.0]), [[3.0 * R * C]], rtol=EXACT)
-    with pytest.raises(InputError, match="has 1 capacitive unknowns"):
+    with pytest.raises(
+        InputError, match="2 time constants need as many capacitive unknowns, and the circuit has 1"
+    ):
         time_constants(circuit, [1.0], 2)
 
 
@@ -320,3 +322,10 @@ def test_refused_capacitances(value: float) -> None:
 def test_no_memory_is_refused() -> None:
     with pytest.raises(InputError, match="node_capacitance above zero"):
         time_constants(DIVIDER, [1.0], node_capacitance=0.0)
+
+
+def test_a_circuit_without_unknowns() -> None:
+    circuit = circuit_of(("x", "0", g(G1)), inputs=("x",))
+    np.testing.assert_allclose(port_conductance(circuit, [1.0], ["x"]), [[[G1]]], rtol=EXACT)
+    with pytest.raises(InputError, match="the circuit has 0"):
+        time_constants(circuit, [1.0])

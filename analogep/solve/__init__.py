@@ -1,6 +1,7 @@
 """Solvers: operating points, transients and the adjoint, for a batch of inputs at a time."""
 
 from analogep.solve.dc_sweep import DCSweep, dc_sweep
+from analogep.solve.langevin import LangevinTrajectory, langevin
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.operating import METHODS, Method, operating_point
@@ -13,6 +14,7 @@ __all__ = [
     "ConductanceNudge",
     "CurrentNudge",
     "DCSweep",
+    "LangevinTrajectory",
     "Method",
     "NewtonOptions",
     "Nudge",
@@ -20,6 +22,7 @@ __all__ = [
     "Trajectory",
     "TransientOptions",
     "dc_sweep",
+    "langevin",
     "operating_point",
     "port_conductance",
     "time_constants",

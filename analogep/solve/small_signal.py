@@ -152,7 +152,7 @@ def time_constants(
     rank = int(np.count_nonzero(s > len(s) * _EPS * s.max(initial=0.0)))
     if count > rank:
         raise InputError(
-            f"the circuit has {rank} capacitive unknowns and so many time constants, not {count}; "
+            f"{count} time constants need as many capacitive unknowns, and the circuit has {rank}; "
             "lower count, or give a node_capacitance above zero"
         )
     root = np.sqrt(s[:rank])

@@ -1,0 +1,182 @@
+"""Thermal noise in the leaky integrator: C dv = −F(v) dt + Johnson currents.
+
+Every ohmic conductance g carries white noise of spectral density 4kTg (one-sided; Nyquist 1928): in a step h a
+current of variance 2kTg/h. At rest a linear reciprocal circuit then fluctuates as equipartition demands, with
+the covariance kT C⁻¹ of its node voltages: kT/C for a single capacitor, whatever the conductances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from analogep.circuit import Circuit
+from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
+from analogep.devices import Resistor
+from analogep.errors import ConvergenceError, InputError
+from analogep.solve.linear import linear_solver
+from analogep.solve.model import Model
+from analogep.solve.operating import operating_point
+from analogep.solve.small_signal import capacitance
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LangevinTrajectory:
+    """Fluctuating voltages over time.
+
+    Attributes
+    ----------
+    circuit
+        The circuit.
+    times
+        Time points (T,) [s], from 0 (the operating point) in equal steps.
+    voltages
+        Node voltages (T, B, N) [V].
+    """
+
+    circuit: Circuit
+    times: Array
+    voltages: Array
+
+    def voltage(self, node: str) -> Array:
+        """Return the voltages (T, B) [V] of a node; raises :class:`InputError` if there is none."""
+        out: Array = self.voltages[:, :, self.circuit.node(node)]
+        return out
+
+
+def langevin(
+    circuit: Circuit,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None,
+    duration: float,
+    step: float,
+    rng: np.random.Generator,
+    temperature: float = NOMINAL_TEMPERATURE,
+    node_capacitance: float = 1e-12,
+) -> LangevinTrajectory:
+    """Integrate C dv = −F(v) dt with the thermal noise of resistors and crossbars, from the operating point.
+
+    Linearly implicit Euler–Maruyama: (C/h + J) Δv = −F(v) + noise, one linear solve a step. It is stable for
+    any step, of strong order 1 since the noise is additive, and damps what it cannot resolve: a mode of time
+    constant τ has its variance divided by 1 + h/2τ. Other devices (diodes, controlled sources, amplifiers) add
+    no noise of their own. A node without any capacitance shows noise of bandwidth 1/h.
+
+    Parameters
+    ----------
+    circuit
+        The circuit.
+    inputs
+        Voltages (B, I) or (I,) [V] of the input nodes, or a mapping. Repeat a row for independent samples.
+    duration
+        Time [s], rounded to whole steps.
+    step
+        Time step h [s]; see :func:`analogep.solve.time_constants` for the circuit's own times.
+    rng
+        Source of all randomness; one standard normal number per sample, solved node and step.
+    temperature
+        Of all resistors and crossbars [K].
+    node_capacitance
+        Capacitance [F] to ground of every solved node that has no capacitor of its own.
+
+    Returns
+    -------
+    LangevinTrajectory
+        All time points.
+
+    Raises
+    ------
+    InputError
+        If arguments do not fit the circuit, or an element switches (an ideal diode), which a linearised step
+        cannot follow.
+    ConvergenceError
+        If there is no operating point, or the voltages run away.
+
+    References
+    ----------
+    Nyquist, Thermal agitation of electric charge in conductors (Phys. Rev. 32, 1928). Kloeden & Platen,
+    Numerical Solution of Stochastic Differential Equations (1992), section 12.2, on implicit Euler schemes.
+    """
+    _check(circuit, duration, step, rng, temperature)
+    array = circuit.input_array(inputs)
+    system = System(circuit, array)
+    model = system.model
+    shunt = sp.csr_array(capacitance(model, node_capacitance) / step)
+    found = operating_point(circuit, array)
+    x = model.reduce_voltages(found.voltages)
+    for b, start in model.plan.branch_start.items():
+        flat = found.branches[b].reshape(len(x), -1)
+        x[:, start : start + flat.shape[1]] = flat
+    factor = math.sqrt(2.0 * BOLTZMANN * temperature / step) * _noise_factor(model)
+    solver = linear_solver(model, shunt)
+    steps = max(1, round(duration / step))
+    voltages = np.empty((steps + 1, *found.voltages.shape))
+    voltages[0] = found.voltages
+    for k in range(1, steps + 1):
+        with np.errstate(over="ignore", invalid="ignore"):  # a sample that runs away is reported below
+            ev = system.evaluate(x)
+            noise = rng.standard_normal((len(x), factor.shape[1])) @ factor.T
+            x = x + solver.solve(model.slots.values(ev.slopes), noise - ev.residual)
+        if not np.isfinite(x).all():
+            sample = int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])
+            raise ConvergenceError(
+                f"the voltages of sample {sample} run away at t = {k * step:.3g} s; if the operating point "
+                f"is not unstable (see time_constants), give a step below {step:.3g} s"
+            )
+        voltages[k] = system.voltages(x)
+    times = step * np.arange(steps + 1, dtype=np.float64)
+    return LangevinTrajectory(circuit, times, voltages)
+
+
+def _check(circuit: Circuit, duration: float, step: float, rng: np.random.Generator, temperature: float) -> None:
+    """Raise :class:`InputError` unless the arguments make sense."""
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(f"rng = {rng!r}; give a numpy.random.Generator, such as numpy.random.default_rng(seed)")
+    if not 0.0 < step < math.inf:
+        raise InputError(f"step = {step!r}; give a positive time in seconds")
+    if not step <= duration < math.inf:
+        raise InputError(f"duration = {duration!r}; give a time in seconds of at least one step ({step:g} s)")
+    if not 0.0 <= temperature < math.inf:
+        raise InputError(f"temperature = {temperature!r}; give kelvins, zero or more")
+    for bank in circuit.banks:
+        if not bank.device.analytic:
+            raise InputError(
+                f"{bank.names[0]} is an {bank.device.kind}, which switches: a linearised step cannot follow it "
+                "under noise; use a device with a smooth law, such as Diode"
+            )
+
+
+def _noise_factor(model: Model) -> Array:
+    """Return L (n, m) with L Lᵀ = W G Wᵀ [S], G being the nodal conductance matrix of all that makes noise.
+
+    The noise of one conductance leaves one node and enters the other, so that its covariance is its stamp; W
+    carries node currents to rows, through sources and amplifiers.
+    """
+    circuit, plan = model.circuit, model.plan
+    count = len(circuit.nodes)
+    nodal = np.zeros((count, count))
+
+    def add(a: NDArray[np.int64], b: NDArray[np.int64], g: Array) -> None:
+        for row, column, sign in ((a, a, 1.0), (b, b, 1.0), (a, b, -1.0), (b, a, -1.0)):
+            np.add.at(nodal, (row, column), sign * g)
+
+    for bank in circuit.banks:
+        if issubclass(bank.device, Resistor):
+            add(bank.pins[:, 0], bank.pins[:, 1], bank.values["conductance"])
+    for c in circuit.crossbars:
+        rows, columns = c.conductance.shape
+        add(np.repeat(c.rows, columns), np.tile(c.columns, rows), c.conductance.ravel())
+    solved = np.flatnonzero(plan.unknown >= 0)
+    carry = np.zeros((plan.size, count))
+    carry[plan.unknown[solved], solved] = model.w[solved]
+    power, modes = np.linalg.eigh(carry @ nodal @ carry.T)
+    rank = len(plan.nodes)  # no noise enters a branch equation
+    top = slice(plan.size - rank, None)
+    factor: Array = modes[:, top] * np.sqrt(np.maximum(power[top], 0.0))
+    return factor
