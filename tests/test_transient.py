@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from test_layered import batch_for, layered_networks
 
-from analogep.circuit import Circuit
+from analogep.circuit import Circuit, resistor_bank
 from analogep.devices import BidirectionalAmplifier, Capacitor, Device, Diode, IdealDiode, OnePort, Resistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.networks import deep_resistive, uniform
@@ -392,3 +392,11 @@ def test_a_nudge_needs_outputs() -> None:
     circuit = Circuit.from_graph(graph, inputs=["x"])
     with pytest.raises(InputError, match="name outputs"):
         transient(circuit, [1.0], nudge=ConductanceNudge(1e-5, np.zeros((1, 1))))
+
+
+def test_an_unstable_circuit_is_named_instead_of_followed() -> None:
+    """1 mS holds y; a nudge of −2 mS leaves −1 mS: v grows as exp(t / τ) from any disturbance."""
+    bank = resistor_bank("r", np.array([[1, 2]]), [1e-3], ["r1"])
+    circuit = Circuit(("0", "x", "y"), (bank,), (), np.array([1]), np.array([[2, 0]]))
+    with pytest.raises(ConvergenceError, match="node y of sample 0 .* unstable"):
+        transient(circuit, [[1.0]], nudge=ConductanceNudge(-2e-3, np.zeros((1, 1))))

@@ -36,6 +36,9 @@ _VIOLENT = 1e3  # currents that no conductance of the circuit could carry
 _SUDDEN = 1e6  # how much shorter than a time constant "at once" is
 _ERROR = (_W - (1.0 - _W) / 3.0, _W - (3.0 * _W + 1.0) / 3.0, _D - _D / 3.0)
 
+_RUNAWAY = 1e9
+"""Voltage, relative to the first one (at least 1 V), beyond which a circuit counts as unstable."""
+
 
 @dataclass(frozen=True)
 class TransientOptions:
@@ -196,6 +199,17 @@ class _Run:
         jump = newton(self.system, np.zeros_like(x), self.newton_options, anchor)
         return np.where(jump.converged[:, None], jump.x, x)
 
+    def bounded(self, x: Array, ceiling: float, now: float) -> None:
+        """Raise :class:`ConvergenceError` if a node has run away from where it started."""
+        size = np.abs(x[:, : self.nodes])
+        if size.max(initial=0.0) > ceiling:
+            sample, k = np.unravel_index(int(np.argmax(size)), size.shape)
+            node = self.system.model.circuit.nodes[self.system.model.plan.nodes[k]]
+            raise ConvergenceError(
+                f"the transient runs away: node {node} of sample {sample} stands at {x[sample, k]:.3g} V at "
+                f"t = {now:.3g} s. The circuit is unstable; use a smaller repelling β or lower gains"
+            )
+
     def integrate(self, v0: Array | None, end: float, *, keep: bool) -> Trajectory:
         began = time.perf_counter()
         system, model = self.system, self.system.model
@@ -206,6 +220,7 @@ class _Run:
         h = min(self.first_step(k1), end)
         now, steps, rejected, iterations = 0.0, 0, 0, 0
         times, states = [0.0], [system.voltages(x)]
+        ceiling = _RUNAWAY * max(1.0, float(np.abs(states[0]).max()))
         resting = math.isinf(end) and bool(self.settled(x).all())
         while now < end and not resting:
             if steps + rejected >= self.options.max_steps:
@@ -231,6 +246,7 @@ class _Run:
                 h *= max(0.2, 0.9 * error ** (-1.0 / 3.0))
                 continue
             x, k1, now, steps = x_new, k_new, now + h, steps + 1
+            self.bounded(x, ceiling, now)
             if keep:
                 times.append(now)
                 states.append(system.voltages(x))
