@@ -33,9 +33,7 @@ from analogep.report.style import spread
 from analogep.report.units import MINUS, axis_label, fitting, prefix, quantity
 from analogep.solve import Solution
 
-SYMBOLS = {s: 10.0 ** (3 * k) for k, s in enumerate("qryzafpnµm kMGTPEZYRQ", start=-10) if s != " "} | {
-    "": 1.0
-}
+SYMBOLS = {s: 10.0 ** (3 * k) for k, s in enumerate("qryzafpnµm kMGTPEZYRQ", start=-10) if s != " "} | {"": 1.0}
 
 
 def texts(figure: Figure) -> list[str]:
@@ -93,9 +91,7 @@ def test_a_prefix_of_a_squared_unit_is_squared(value: float) -> None:
         assert 1e-3 * (1 - 1e-9) <= value / factor < 1e3 * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(
-    ("exponent", "symbol"), [(-9, "n"), (-6, "µ"), (-3, "m"), (0, ""), (3, "k"), (6, "M")]
-)
+@pytest.mark.parametrize(("exponent", "symbol"), [(-9, "n"), (-6, "µ"), (-3, "m"), (0, ""), (3, "k"), (6, "M")])
 def test_powers_of_a_thousand_have_their_own_prefix(exponent: int, symbol: str) -> None:
     assert prefix(10.0**exponent).symbol == symbol
 
@@ -227,9 +223,7 @@ def test_bias_rows_have_a_strip_and_banks_a_panel_of_their_own() -> None:
     lines = report.conductance_maps(deep_resistive([20, 8, 3]))
     assert texts(lines).count("2 bias") == 2
     circuit = deep_resistive([20, 80, 3], bias="current")
-    np.testing.assert_allclose(
-        shown_matrix(report.conductance_maps(circuit), 1), circuit.crossbars[1].conductance
-    )
+    np.testing.assert_allclose(shown_matrix(report.conductance_maps(circuit), 1), circuit.crossbars[1].conductance)
     figure = report.conductance_maps(circuit, circuit.parameters)
     assert {"b1", "b2", "Amplitude (A)", "b2_0"} <= set(texts(figure))
     figure.draw_without_rendering()

@@ -398,5 +398,5 @@ def test_an_unstable_circuit_is_named_instead_of_followed() -> None:
     """1 mS holds y; a nudge of −2 mS leaves −1 mS: v grows as exp(t / τ) from any disturbance."""
     bank = resistor_bank("r", np.array([[1, 2]]), [1e-3], ["r1"])
     circuit = Circuit(("0", "x", "y"), (bank,), (), np.array([1]), np.array([[2, 0]]))
-    with pytest.raises(ConvergenceError, match="node y of sample 0 .* unstable"):
+    with pytest.raises(ConvergenceError, match=r"node y of sample 0 .* unstable"):
         transient(circuit, [[1.0]], nudge=ConductanceNudge(-2e-3, np.zeros((1, 1))))
