@@ -22,7 +22,6 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.operating import operating_point
-from analogep.solve.small_signal import capacitance
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -107,7 +106,7 @@ def langevin(
     array = circuit.input_array(inputs)
     system = System(circuit, array)
     model = system.model
-    shunt = sp.csr_array(capacitance(model, node_capacitance) / step)
+    shunt = sp.csr_array(model.integrator_capacitance(node_capacitance) / step)
     found = operating_point(circuit, array)
     x = model.reduce_voltages(found.voltages)
     for b, start in model.plan.branch_start.items():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import MultiPort, OnePort
+from analogep.errors import InputError
 from analogep.solve.plan import Plan, plan_for
 
 Array = NDArray[np.float64]
@@ -173,6 +174,25 @@ class Model:
             if value is not None:
                 self._pair_entries(entries, bank.pins, value)
         return entries.matrix((self.plan.size, self.plan.size))
+
+    def integrator_capacitance(self, node_capacitance: float) -> sp.csr_array:
+        """Return the capacitance matrix (n, n) [F] of the leaky integrator.
+
+        Every solved node without a capacitor of its own has ``node_capacitance`` [F] to ground.
+
+        Raises
+        ------
+        InputError
+            If ``node_capacitance`` is negative or not finite.
+        """
+        if not 0.0 <= node_capacitance < np.inf:
+            raise InputError(
+                f"node_capacitance = {node_capacitance!r}; give a capacitance in farads, zero or more"
+            )
+        own = self.capacitance_matrix
+        bare = np.asarray(abs(own).sum(axis=1)).ravel() == 0.0
+        bare[len(self.plan.nodes) :] = False
+        return sp.csr_array(own + sp.diags_array(node_capacitance * bare))
 
     def linear_offset(self, known: Array) -> Array:
         """Return the linear part of the residual at x = 0, (B, n) [A]."""

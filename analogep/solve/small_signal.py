@@ -5,7 +5,6 @@ Both are dense, one sample at a time, and meant for circuits whose Jacobian fits
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -148,7 +147,7 @@ def time_constants(
     array = circuit.input_array(inputs)
     found = operating_point(circuit, array, method=method)
     system = System(circuit, array)
-    u, s, vt = np.linalg.svd(capacitance(system.model, node_capacitance).toarray())
+    u, s, vt = np.linalg.svd(system.model.integrator_capacitance(node_capacitance).toarray())
     rank = int(np.count_nonzero(s > len(s) * _EPS * s.max(initial=0.0)))
     if count > rank:
         raise InputError(
@@ -167,24 +166,6 @@ def time_constants(
             ) from None
         out[b] = _decay(np.linalg.eigvals(modes), rank * _EPS * float(np.linalg.norm(modes)))[:count]
     return out
-
-
-def capacitance(model: Model, node_capacitance: float) -> sp.csr_array:
-    """Return the capacitance matrix (n, n) [F] of the leaky integrator, in the model's unknowns.
-
-    Every solved node without a capacitor of its own has ``node_capacitance`` [F] to ground.
-
-    Raises
-    ------
-    InputError
-        If ``node_capacitance`` is negative or not finite.
-    """
-    if not (math.isfinite(node_capacitance) and node_capacitance >= 0.0):
-        raise InputError(f"node_capacitance = {node_capacitance!r}; give a capacitance in farads, zero or more")
-    own = model.capacitance_matrix
-    bare = np.asarray(abs(own).sum(axis=1)).ravel() == 0.0
-    bare[len(model.plan.nodes) :] = False
-    return sp.csr_array(own + sp.diags_array(node_capacitance * bare))
 
 
 def _decay(modes: NDArray[np.complexfloating] | Array, rounding: float) -> Array:

@@ -155,10 +155,7 @@ class _Run:
         self.system = System(circuit, inputs, nudge)
         self.options, self.newton_options = options, newton_options
         model = self.system.model
-        own = model.capacitance_matrix
-        bare = np.asarray(abs(own).sum(axis=1)).ravel() == 0.0
-        bare[len(model.plan.nodes) :] = False
-        self.capacitance = sp.csr_array(own + sp.diags_array(options.node_capacitance * bare))
+        self.capacitance = model.integrator_capacitance(options.node_capacitance)
         self.dynamic = np.asarray(abs(self.capacitance).sum(axis=1)).ravel() > 0.0
         self.nodes = len(model.plan.nodes)
 
