@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -30,6 +31,7 @@ class TrainingBar(Watcher):
         self.task: TaskID | None = None
         self.per_epoch = self.epochs = self.done = 0
         self.last = ""
+        self.next_update = 0.0
 
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Describe the problem and open the bar."""
@@ -43,6 +45,10 @@ class TrainingBar(Watcher):
     def batch(self, epoch: int, samples: int, loss: float, error: float) -> None:
         """Move the bar."""
         assert self.task is not None
+        now = time.monotonic()
+        if now < self.next_update:  # a batch takes a millisecond, and so does formatting
+            return
+        self.next_update = now + 0.1
         done = (epoch - 1) * self.per_epoch + samples
         text = f"loss {loss:.4g} V²  train error {error:6.2%}{self.last}"
         self.progress.update(self.task, completed=done, description=f"epoch {epoch}/{self.epochs}", text=text)
@@ -52,7 +58,9 @@ class TrainingBar(Watcher):
         assert self.task is not None
         self.last = f"  test error {row.test_error:6.2%}  {row.samples_per_second:,.0f} samples/s"
         text = f"loss {row.train_loss:.4g} V²  train error {row.train_error:6.2%}{self.last}"
-        self.progress.update(self.task, text=text)
+        done = row.epoch * self.per_epoch
+        description = f"epoch {row.epoch}/{self.epochs}"
+        self.progress.update(self.task, completed=done, description=description, text=text)
 
     def close(self) -> None:
         """Close the bar."""
