@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from analogep.errors import EngineError
+from analogep.spice import find_ngspice
 
 # The default profile tries the same examples in every run, so that a red run is the change's doing. To look
 # for new failures, run with HYPOTHESIS_PROFILE=search (and HYPOTHESIS_EXAMPLES, 1000 if
@@ -19,3 +23,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+REQUIRE = "ANALOGEP_REQUIRE_NGSPICE"
+
+
+@pytest.fixture(scope="session")
+def ngspice() -> str:
+    """Path of the ngspice program."""
+    try:
+        return find_ngspice()
+    except EngineError as error:
+        if os.environ.get(REQUIRE) == "1":
+            pytest.fail(f"{REQUIRE}=1, but {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _ngspice_where_marked(request: pytest.FixtureRequest) -> None:
+    """Tests marked ``ngspice`` use the fixture without naming it."""
+    if request.node.get_closest_marker("ngspice"):
+        request.getfixturevalue("ngspice")

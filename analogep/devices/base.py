@@ -15,6 +15,7 @@ Three families cover every device:
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar
@@ -75,7 +76,7 @@ def _parameter_of(f: Field[Any]) -> Parameter | None:
     return f.metadata.get("parameter")
 
 
-class Device:
+class Device(ABC):
     """Base of all devices; subclass one of the three families instead.
 
     Attributes
@@ -138,6 +139,7 @@ class Device:
             raise CircuitError(f"device {self.kind}", faults)
 
     @classmethod
+    @abstractmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
         """Return the SPICE elements that make up one element of this device.
 
@@ -150,7 +152,6 @@ class Device:
         p
             Its parameters, in SI units.
         """
-        raise NotImplementedError
 
 
 def _unit(info: Parameter) -> str:
@@ -202,14 +203,14 @@ class OnePort(Device):
     """
 
     @staticmethod
+    @abstractmethod
     def current(v: Array, p: Values) -> tuple[Array, Array]:
         """Return the current i(v) [A] and the slope di/dv [S], both of ``v``'s shape."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def cocontent(v: Array, p: Values) -> Array:
         """Return the co-content Φ(v) = ∫₀^v i(u) du [W]."""
-        raise NotImplementedError
 
     @staticmethod
     def current_gradient(v: Array, p: Values) -> dict[str, Array]:
@@ -251,9 +252,9 @@ class MultiPort(Device):
     """
 
     @staticmethod
+    @abstractmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
         """Return f (..., E, L) and its Jacobian: (E, L, L) if the device is linear, else (..., E, L, L)."""
-        raise NotImplementedError
 
     @staticmethod
     def stamp_gradient(z: Array, p: Values) -> dict[str, Array]:
@@ -280,6 +281,6 @@ class Constraint(Device):
     """Whether parent and child may be exchanged (true for a source, not for an amplifier)."""
 
     @staticmethod
+    @abstractmethod
     def law(p: Values) -> tuple[Array, Array, Array]:
         """Return (ratio, back, offset [V]), each (E,)."""
-        raise NotImplementedError
