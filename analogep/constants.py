@@ -4,6 +4,13 @@ Both simulators must agree to better than 1e-9 V, so the constants are ngspice's
 the exact SI values of 2019: the two thermal voltages differ by 1.1e-6 relative.
 """
 
+from __future__ import annotations
+
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
 BOLTZMANN = 1.38064852e-23
 """Boltzmann constant [J/K]."""
 
@@ -17,6 +24,12 @@ CELSIUS_ZERO = 273.15
 """0 °C [K]."""
 
 
-def thermal_voltage(temperature: float = NOMINAL_TEMPERATURE) -> float:
-    """Thermal voltage kT/q [V] at ``temperature`` [K]."""
+@overload
+def thermal_voltage(temperature: float = NOMINAL_TEMPERATURE) -> float: ...
+@overload
+def thermal_voltage(temperature: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def thermal_voltage(
+    temperature: float | NDArray[np.float64] = NOMINAL_TEMPERATURE,
+) -> float | NDArray[np.float64]:
+    """Return the thermal voltage kT/q [V] at ``temperature`` [K], a number or an array."""
     return BOLTZMANN * temperature / ELEMENTARY_CHARGE

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE, NOMINAL_TEMPERATURE
+from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
 
 _MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
@@ -51,7 +51,7 @@ class Diode(OnePort):
     @staticmethod
     def cocontent(v: Array, p: Values) -> Array:
         w = _junction_voltage(v, p)
-        saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
+        saturation, nvt, gmin = p["saturation_current"], junction_width(p), p["gmin"]
         edge = -3.0 * nvt
         above = np.maximum(w, edge)
         x = above / nvt
@@ -67,11 +67,11 @@ class Diode(OnePort):
 
     @staticmethod
     def limit(v_new: Array, v_old: Array, p: Values) -> Array:
-        return limit_junction(v_new, v_old, _nvt(p), critical_voltage(p))
+        return limit_junction(v_new, v_old, junction_width(p), critical_voltage(p))
 
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
-        return _nvt(p)
+        return junction_width(p)
 
     @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
@@ -84,13 +84,14 @@ class Diode(OnePort):
         return [Primitive("D", name, nodes, (), ("D", card), p["temperature"])]
 
 
-def _nvt(p: Values) -> Array:
-    return p["emission"] * (BOLTZMANN * p["temperature"] / ELEMENTARY_CHARGE)
+def junction_width(p: Values) -> Array:
+    """Return nV_T [V] of each diode, (E,)."""
+    return p["emission"] * thermal_voltage(p["temperature"])
 
 
 def critical_voltage(p: Values) -> Array:
     """Voltage [V] at which the exponential has the sharpest bend, nV_T ln(nV_T / (√2 Is)) (SPICE2)."""
-    nvt = _nvt(p)
+    nvt = junction_width(p)
     return nvt * np.log(nvt / (math.sqrt(2.0) * p["saturation_current"]))
 
 
@@ -116,7 +117,7 @@ def limit_junction(v_new: Array, v_old: Array, nvt: Array, critical: Array) -> A
 
 def _junction(w: Array, p: Values) -> tuple[Array, Array]:
     """Return current and slope of the bare junction at its own voltage ``w``."""
-    saturation, nvt, gmin = p["saturation_current"], _nvt(p), p["gmin"]
+    saturation, nvt, gmin = p["saturation_current"], junction_width(p), p["gmin"]
     x = w / nvt
     clipped = np.clip(x, -3.0, _MAX_EXPONENT)
     grown = np.exp(clipped)
@@ -135,7 +136,7 @@ def _junction_voltage(v: Array, p: Values) -> Array:
     resistance = p["series_resistance"]
     if not np.any(resistance):
         return v
-    nvt, saturation = _nvt(p), p["saturation_current"]
+    nvt, saturation = junction_width(p), p["saturation_current"]
     # Both starting points, 0 for a reverse voltage, lie right of the root, from where Newton's method on a
     # convex, increasing function descends monotonically. From the left it would overshoot by up to Rs Is.
     forward = np.maximum(v, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -188,10 +188,10 @@ def audit(
     return Audit(tuple(rows), beta, suggestion, slopes, betas, errors)
 
 
-def _relative_error(blocks: object, reference: dict[str, Array]) -> float:
+def _relative_error(blocks: Mapping[str, Array], reference: Mapping[str, Array]) -> float:
     """Return the error over all blocks, each block weighed by its own norm."""
     parts = [
-        np.linalg.norm(blocks[key] - ref) / np.linalg.norm(ref)  # type: ignore[index]
+        np.linalg.norm(blocks[key] - ref) / np.linalg.norm(ref)
         for key, ref in reference.items()
         if np.linalg.norm(ref) > 0
     ]

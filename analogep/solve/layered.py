@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE
 from analogep.devices import Constraint, Diode, IdealDiode, Resistor
+from analogep.devices.diode import critical_voltage, junction_width
 from analogep.solve.groups import LayeredPlan
 from analogep.solve.model import Model, scatter_add
 from analogep.solve.newton import NewtonOptions, robust_newton
@@ -46,7 +46,6 @@ class _Topology:
     group_couplings: Index  # couplings of each group, one group after another
     group_sides: Index  # 0: the group holds its rows, 1: its columns
     group_coupling_start: Index  # (groups + 1,)
-    junction_unknown: Index  # unknown of each diode, sorted
     junction_start: Index  # (n + 1,) into the diodes, by unknown
 
 
@@ -75,7 +74,6 @@ def _kernel_topology(circuit: Circuit, plan: Plan, layered: LayeredPlan, junctio
         np.array([k for k, _ in flat], np.int64),
         np.array([s for _, s in flat], np.int64),
         _starts(by_group),
-        junctions,
         np.searchsorted(junctions, np.arange(len(plan.nodes) + 1)).astype(np.int64),
     )
 
@@ -156,8 +154,7 @@ def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array
         if not issubclass(bank.device, Diode):
             continue
         u, p = model.plan.unknown[bank.pins], bank.values
-        nvt = p["emission"] * (BOLTZMANN * p["temperature"] / ELEMENTARY_CHARGE)
-        critical = nvt * np.log(nvt / (np.sqrt(2.0) * p["saturation_current"]))
+        nvt, critical = junction_width(p), critical_voltage(p)
         for pin, polarity in ((0, 1.0), (1, -1.0)):
             here = u[:, pin] >= 0
             at = bank.pins[here, pin]

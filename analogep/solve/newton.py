@@ -178,19 +178,22 @@ _MOST_LEVELS = 200  # Newton runs of one continuation
 Strategy = Callable[[System, Array, NewtonOptions], NewtonResult]
 
 
+def _shunts(model: Model) -> tuple[float, Callable[[float], sp.csr_array]]:
+    """Return a conductance typical of the circuit [S], and shunts of a given one from every node to ground."""
+    marks = np.zeros(model.plan.size)
+    marks[: len(model.plan.nodes)] = 1.0
+    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
+    return typical, lambda level: sp.csr_array(sp.diags_array(level * marks))
+
+
 def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
     """Follow the solution while a shunt from every node to ground shrinks to zero."""
-    model = system.model
-    nodes, size = len(model.plan.nodes), model.plan.size
-    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
-    marks = np.zeros(size)
-    marks[:nodes] = 1.0
+    typical, shunt = _shunts(system.model)
     x = np.zeros_like(x0)
     reached, factor = 100.0 * typical, 10.0
     for _ in range(_MOST_LEVELS):
         level = reached / factor
-        shunt = sp.csr_array(sp.diags_array(level * marks))
-        result = newton(system, x, options, Anchor(shunt, np.zeros_like(x)))
+        result = newton(system, x, options, Anchor(shunt(level), np.zeros_like(x)))
         if result.converged.all():
             x, reached, factor = result.x, level, min(factor * factor, 100.0)
         elif factor > 1.05:
@@ -204,15 +207,11 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonRe
 
 def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
     """Follow implicit Euler steps of growing length until the circuit rests."""
-    model = system.model
-    nodes, size = len(model.plan.nodes), model.plan.size
-    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
-    marks = np.zeros(size)
-    marks[:nodes] = 1.0
+    typical, shunt = _shunts(system.model)
     x = np.zeros_like(x0)
     level = 10.0 * typical
     for _ in range(_MOST_LEVELS):
-        result = newton(system, x, options, Anchor(sp.csr_array(sp.diags_array(level * marks)), x.copy()))
+        result = newton(system, x, options, Anchor(shunt(level), x.copy()))
         ok = result.converged
         x[ok] = result.x[ok]
         level = level / 3.0 if ok.all() else level * 10.0

@@ -19,7 +19,6 @@ from analogep.constraints import Elimination, eliminate
 from analogep.devices import Constraint, MultiPort, OnePort
 
 Index = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

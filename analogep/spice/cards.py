@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from analogep.constants import BOLTZMANN, CELSIUS_ZERO, ELEMENTARY_CHARGE, NOMINAL_TEMPERATURE
+from analogep.constants import CELSIUS_ZERO, NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.spice.expressions import Parameters
 from analogep.spice.lexer import Line, Source, parse_number, tokens
 from analogep.spice.statements import Statement, number_of
@@ -220,7 +220,7 @@ def diode_values(statement: Statement, cards: Cards) -> dict[str, float]:
     if not (saturation > 0 and n > 0 and card["rs"] >= 0):
         raise ValueError(f"{statement.name}: model {statement.reference} needs is > 0, n > 0 and rs >= 0")
     if kelvin != nominal:
-        thermal = n * BOLTZMANN * kelvin / ELEMENTARY_CHARGE
+        thermal = n * thermal_voltage(kelvin)
         ratio = kelvin / nominal
         try:
             saturation *= math.exp((ratio - 1.0) * card["eg"] / thermal) * math.pow(ratio, card["xti"] / n)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from analogep.errors import EngineError
 from analogep.spice.dialects import number
+from analogep.spice.process import run
 from analogep.spice.rawfile import read_operating_point
 
 ENVIRONMENT = "ANALOGEP_NGSPICE"
@@ -173,21 +174,14 @@ def run_ngspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerance
         (path / "circuit.cir").write_text(with_script(netlist, control_script(samples, tolerances)))
         try:
             # -n: no .spiceinit, which could set a compatibility mode that reads the netlist differently
-            done = subprocess.run(
+            done = run(
                 [program, "-n", "-b", "circuit.cir"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-                stdin=subprocess.DEVNULL,
+                path,
+                timeout,
+                name="ngspice",
+                samples=len(samples),
+                remedy="solve fewer samples or a smaller circuit",
             )
-        except subprocess.TimeoutExpired:
-            raise EngineError(
-                f"ngspice took longer than {timeout:g} s for {len(samples)} samples; raise timeout, or solve "
-                "fewer samples or a smaller circuit"
-            ) from None
         except OSError as error:
             raise EngineError(f"{program} does not run: {error}; {REMEDY}") from None
         outcome = Outcome(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from analogep.spice.deck import (
 )
 from analogep.spice.dialects import DIALECTS, Card, celsius
 from analogep.spice.ngspice import Outcome, Settings, Tolerances, commands
+from analogep.spice.process import run
 from analogep.spice.rawfile import read_operating_point
 from analogep.spice.writer import to_netlist
 
@@ -165,23 +165,15 @@ def run_pyspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerance
         path = Path(folder)
         (path / "circuit.cir").write_text(f"{netlist.rstrip()}\n{tolerances.line()}\n.end\n")
         (path / "commands.txt").write_text("\n".join(commands(samples, tolerances)))
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "analogep.spice.pyspice_worker"],
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired:
-            raise EngineError(
-                f"PySpice took longer than {timeout:g} s for {len(samples)} samples; raise timeout, or use "
-                'engine="ngspice"'
-            ) from None
+        done = run(
+            [sys.executable, "-m", "analogep.spice.pyspice_worker"],
+            path,
+            timeout,
+            name="PySpice",
+            samples=len(samples),
+            remedy='use engine="ngspice"',
+            environment=environment,
+        )
         outcome = Outcome(
             [read_operating_point(path / f"s{k}.raw") for k in range(len(samples))],
             done.stdout + "\n" + done.stderr,

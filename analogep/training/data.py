@@ -25,7 +25,7 @@ class Part:
     Attributes
     ----------
     features
-        (S, F): numbers for the encoder, or volts where ``in_volts`` of the data set is set.
+        Numbers for the encoder, (S, F).
     labels
         Classes (S,), ``None`` for regression.
     targets

@@ -2,11 +2,11 @@
 
 from analogep.spice.dialects.base import Card, Dialect, Limits, celsius, number
 from analogep.spice.dialects.hspice import Hspice
-from analogep.spice.dialects.ltspice import LTspice
-from analogep.spice.dialects.ngspice import Ngspice
-from analogep.spice.dialects.xyce import Xyce
+from analogep.spice.dialects.ltspice import LTSPICE
+from analogep.spice.dialects.ngspice import NGSPICE
+from analogep.spice.dialects.xyce import XYCE
 
-_ALL: tuple[Dialect, ...] = (Ngspice(), Xyce(), LTspice(), Hspice())
+_ALL: tuple[Dialect, ...] = (NGSPICE, XYCE, LTSPICE, Hspice())
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect, by name."""
 

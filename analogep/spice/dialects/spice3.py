@@ -1,0 +1,50 @@
+"""The spelling that ngspice, LTspice and Xyce share; each adds its limits and small differences as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from analogep.devices.base import Primitive
+from analogep.spice.dialects.base import Card, Limits, celsius, number, pairs_line, shared_model, words
+
+
+@dataclass(frozen=True)
+class Spice3:
+    """A dialect with B sources, ``temp`` on elements and ``tnom`` on models, as SPICE3 had them.
+
+    Attributes
+    ----------
+    name, limits, closing
+        As in :class:`~analogep.spice.dialects.base.Dialect`.
+    expression
+        How a B source gives its current; ``{}`` stands for the expression.
+    options_head
+        What an options line begins with.
+    """
+
+    name: str
+    limits: Limits = field(default=Limits())
+    closing: tuple[str, ...] = ()
+    expression: str = "I={}"
+    options_head: str = ".options"
+
+    def element(self, primitive: Primitive, model: str | None) -> str:
+        """Return the line of one element; see :class:`~analogep.spice.dialects.base.Dialect`."""
+        parts = words(primitive, model)
+        if primitive.letter == "B":
+            parts[-1] = self.expression.format(parts[-1])
+        if primitive.temperature is not None:
+            parts.append(f"temp={number(celsius(primitive.temperature))}")
+        return " ".join(parts)
+
+    def model_card(self, name: str, card: Card, temperature: float | None) -> str:
+        """Return the ``.model`` line; see :class:`~analogep.spice.dialects.base.Dialect`.
+
+        ``tnom`` equals the instances' ``temp``, so that no temperature law changes the saturation current.
+        """
+        return shared_model(name, card, {} if temperature is None else {"tnom": celsius(temperature)})
+
+    def options(self, values: Mapping[str, float]) -> str:
+        """Return the options line."""
+        return pairs_line(self.options_head, values)
