@@ -10,6 +10,7 @@ from analogep.devices.capacitor import Capacitor
 from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
 from analogep.devices.ideal_diode import IdealDiode
+from analogep.devices.inductor import Inductor
 from analogep.devices.resistor import Resistor
 from analogep.devices.sinh_resistor import SinhResistor
 from analogep.devices.sources import CurrentSource, VoltageSource
@@ -19,6 +20,7 @@ REGISTRY: dict[str, type[Device]] = {
     for device in (
         Resistor,
         Capacitor,
+        Inductor,
         VoltageSource,
         CurrentSource,
         Diode,
@@ -46,6 +48,7 @@ __all__ = [
     "Device",
     "Diode",
     "IdealDiode",
+    "Inductor",
     "MultiPort",
     "OnePort",
     "Parameter",

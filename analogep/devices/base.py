@@ -261,6 +261,11 @@ class MultiPort(Device):
         """Return ∂f/∂θ (..., E, L) for each trainable parameter θ."""
         return {}
 
+    @staticmethod
+    def storage(p: Values) -> Array | None:
+        """Return M (E, L, L) of the law over time, f(z) + M dz/dt = 0; ``None`` for a law without memory."""
+        return None
+
     @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
         """Return the pairs of pins between which a direct current can always flow."""

@@ -166,13 +166,18 @@ class Model:
 
     @cached_property
     def capacitance_matrix(self) -> sp.csr_array:
-        """Capacitance of the circuit's own capacitors, (n, n) [F]."""
+        """What the circuit's own elements store: capacitances (n, n) [F], inductances [H] in branch rows."""
         entries = _Entries()
         for b in (*self.plan.linear_banks, *self.plan.nonlinear_banks):
             bank = self.circuit.banks[b]
             value = _one_port(bank).capacitance(bank.values)
             if value is not None:
                 self._pair_entries(entries, bank.pins, value)
+        for b in self.plan.multiport_banks:
+            bank = self.circuit.banks[b]
+            stored = _multi_port(bank).storage(bank.values)
+            if stored is not None:
+                self._stamp_entries(entries, bank, self.plan.local_unknowns(self.circuit, b), stored)
         return entries.matrix((self.plan.size, self.plan.size))
 
     def integrator_capacitance(self, node_capacitance: float) -> sp.csr_array:

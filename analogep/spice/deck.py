@@ -22,6 +22,7 @@ Index = NDArray[np.int64]
 LETTERS: dict[str, str] = {
     "resistor": "R",
     "capacitor": "C",
+    "inductor": "L",
     "voltage_source": "V",
     "current_source": "I",
     "diode": "D",
