@@ -14,6 +14,7 @@ from analogep.devices.inductor import Inductor
 from analogep.devices.resistor import Resistor
 from analogep.devices.sinh_resistor import SinhResistor
 from analogep.devices.sources import CurrentSource, VoltageSource
+from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
 
 REGISTRY: dict[str, type[Device]] = {
     device.kind: device
@@ -41,6 +42,7 @@ __all__ = [
     "REGISTRY",
     "VCCS",
     "VCVS",
+    "WAVEFORMS",
     "BidirectionalAmplifier",
     "Capacitor",
     "Constraint",
@@ -52,7 +54,11 @@ __all__ = [
     "MultiPort",
     "OnePort",
     "Parameter",
+    "PiecewiseLinear",
+    "Pulse",
     "Resistor",
+    "Sine",
     "SinhResistor",
     "VoltageSource",
+    "Waveform",
 ]
