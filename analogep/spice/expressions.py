@@ -1,44 +1,125 @@
-"""Arithmetic of ``.param`` values and ``{...}`` expressions: a small recursive-descent parser."""
+r"""Arithmetic of ``.param`` values and ``{...}`` expressions, as ngspice's numparam has it.
+
+Operators from the loosest to the tightest: ``c ? a : b``, ``||``, ``&&``, ``== != <> < > <= >=``, ``+ -``,
+``* / % \``, then signs and ``!``, then ``** ^``. Comparisons give 1 or 0; ``\`` is the integer quotient.
+Refused, since simulators disagree on them: powers of negative numbers and chained powers, the suffix ``mil``
+and random numbers.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from analogep.spice.lexer import parse_number
 
 _LEXEME = re.compile(
-    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[A-Za-zµ]*|[A-Za-z_][A-Za-z0-9_.]*|\*\*|[-+*/^(),])"
+    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?[A-Za-zµ]*|[A-Za-z_][A-Za-z0-9_.]*"
+    r"|\*\*|&&|\|\||==|!=|<>|<=|>=|[-+*/^(),<>!?:%\\])"
 )
+
+
+def _sign(x: float) -> float:
+    return float((x > 0) - (x < 0))
+
+
+def _power_of_magnitude(x: float, y: float) -> float:
+    if x < 0:
+        raise ValueError("pwr of a negative number; use pow, or -pwr(-x, y)")
+    return math.pow(x, y)
+
+
 _FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
     "sqrt": (1, math.sqrt),
+    "sqr": (1, lambda x: x * x),
     "exp": (1, math.exp),
     "ln": (1, math.log),
     "log": (1, math.log),
     "log10": (1, math.log10),
     "abs": (1, abs),
+    "sgn": (1, _sign),
+    "int": (1, math.trunc),
+    "nint": (1, round),
+    "floor": (1, math.floor),
+    "ceil": (1, math.ceil),
     "sin": (1, math.sin),
     "cos": (1, math.cos),
     "tan": (1, math.tan),
-    "tanh": (1, math.tanh),
+    "asin": (1, math.asin),
+    "acos": (1, math.acos),
     "atan": (1, math.atan),
+    "arctan": (1, math.atan),
+    "sinh": (1, math.sinh),
+    "cosh": (1, math.cosh),
+    "tanh": (1, math.tanh),
+    "asinh": (1, math.asinh),
+    "acosh": (1, math.acosh),
+    "atanh": (1, math.atanh),
     "min": (2, min),
     "max": (2, max),
     "pow": (2, math.pow),
+    "pwr": (2, _power_of_magnitude),
+    "ternary_fcn": (3, lambda c, a, b: a if c else b),
 }
+_RANDOM = frozenset({"gauss", "agauss", "unif", "aunif", "limit"})
+_LEVELS: tuple[dict[str, Callable[[float, float], float]], ...] = (
+    {"||": lambda a, b: float(bool(a) or bool(b))},
+    {"&&": lambda a, b: float(bool(a) and bool(b))},
+    {
+        "==": lambda a, b: float(a == b),
+        "!=": lambda a, b: float(a != b),
+        "<>": lambda a, b: float(a != b),
+        "<": lambda a, b: float(a < b),
+        ">": lambda a, b: float(a > b),
+        "<=": lambda a, b: float(a <= b),
+        ">=": lambda a, b: float(a >= b),
+    },
+    {"+": operator.add, "-": operator.sub},
+    {
+        "*": operator.mul,
+        "/": operator.truediv,
+        "%": math.fmod,
+        "\\": lambda a, b: float(math.trunc(a / b)),
+    },
+)
 _DEEPEST = 50
+_MOST_CALLS = 10_000  # of user functions, which may call each other many times over
+_NESTED_CALLS = 10
+Function = tuple[tuple[str, ...], str]
+"""A user's ``.func``: argument names and expression."""
 
 
 class Parameters(Mapping[str, float]):
-    """Netlist parameters, evaluated when first asked for, in whatever order they were written."""
+    """Netlist parameters, evaluated when first asked for, in whatever order they were written.
 
-    def __init__(self, definitions: Mapping[str, str]) -> None:
+    Parameters
+    ----------
+    definitions
+        Expressions by lower-case name.
+    outer
+        Where a name that is not defined here is looked up: the caller's parameters (ngspice looks along the
+        instance path, not at the place of the subcircuit's text).
+    functions
+        ``.func`` definitions by lower-case name; the outer ones are known too.
+    """
+
+    def __init__(
+        self,
+        definitions: Mapping[str, str],
+        outer: Parameters | None = None,
+        functions: Mapping[str, Function] | None = None,
+    ) -> None:
         self._definitions = dict(definitions)
+        self._outer = outer
         self._values: dict[str, float] = {}
         self._open: list[str] = []
+        self.functions: dict[str, Function] = {**(outer.functions if outer else {}), **(functions or {})}
 
     def __getitem__(self, name: str) -> float:
+        if name not in self._definitions and self._outer is not None:
+            return self._outer[name]
         if name not in self._values:
             if name in self._open:
                 raise ValueError(f"parameter {name} is defined by itself")
@@ -52,11 +133,16 @@ class Parameters(Mapping[str, float]):
                 self._open.pop()
         return self._values[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._definitions or (self._outer is not None and name in self._outer)
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._definitions)
+        yield from self._definitions
+        if self._outer is not None:
+            yield from (name for name in self._outer if name not in self._definitions)
 
     def __len__(self) -> int:
-        return len(self._definitions)
+        return sum(1 for _ in self)
 
 
 def evaluate(text: str, parameters: Mapping[str, float]) -> float:
@@ -65,42 +151,80 @@ def evaluate(text: str, parameters: Mapping[str, float]) -> float:
     Parameters
     ----------
     text
-        Numbers (with SPICE suffixes), parameter names in any case, the operators ``+ - * / ** ^``,
-        parentheses and the usual functions.
+        Numbers (with SPICE suffixes), parameter names in any case, the operators of this module's
+        description, parentheses and the usual functions.
     parameters
-        Values by lower-case name.
+        Values by lower-case name; of :class:`Parameters`, also the user's functions.
 
     Raises
     ------
     ValueError
         If it is malformed, names something unknown, or has no finite real value.
     """
-    lexemes, at = [], 0
+    try:
+        value = _evaluate(text, parameters, [_MOST_CALLS])
+    except RecursionError:
+        raise ValueError(f"expression {text.strip()!r} is nested too deeply") from None
+    if isinstance(value, complex) or not math.isfinite(value):
+        raise ValueError(f"expression {text.strip()!r} has no finite value")
+    return float(value)
+
+
+def _evaluate(text: str, parameters: Mapping[str, float], budget: list[int]) -> float:
     text = text.strip()
+    parser = _Parser(_lexemes(text), parameters, text, budget)
+    tree = parser.ternary(0)
+    if parser.at < len(parser.lexemes):
+        raise ValueError(f"unexpected {parser.lexemes[parser.at]!r} in expression {text!r}")
+    try:
+        return tree()
+    except (ZeroDivisionError, OverflowError):
+        raise ValueError(f"expression {text!r} has no finite value") from None
+
+
+def _lexemes(text: str) -> list[str]:
+    lexemes, at = [], 0
     while at < len(text):
         match = _LEXEME.match(text, at)
         if match is None:
             raise ValueError(f"unexpected {text[at : at + 10]!r} in expression {text!r}")
         lexemes.append(match.group(1))
         at = match.end()
-        at += len(text[at:]) - len(text[at:].lstrip())
-    parser = _Parser(lexemes, parameters, text)
-    try:
-        value = parser.sum(0)
-    except (ZeroDivisionError, OverflowError):
-        raise ValueError(f"expression {text!r} has no finite value") from None
-    if parser.at < len(lexemes):
-        raise ValueError(f"unexpected {lexemes[parser.at]!r} in expression {text!r}")
-    if isinstance(value, complex) or not math.isfinite(value):
-        raise ValueError(f"expression {text!r} has no finite value")
-    return value
+    return lexemes
+
+
+class _Local(Mapping[str, float]):
+    """Arguments of a user's function in front of the parameters around the call."""
+
+    def __init__(self, arguments: Mapping[str, float], outer: Mapping[str, float], nesting: int) -> None:
+        self._arguments = arguments
+        self.nesting = nesting
+        self._outer = outer
+        self.functions: dict[str, Function] = getattr(outer, "functions", {})
+
+    def __getitem__(self, name: str) -> float:
+        return self._arguments[name] if name in self._arguments else self._outer[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arguments or name in self._outer
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._arguments, *self._outer})
+
+    def __len__(self) -> int:
+        return len({*self._arguments, *self._outer})
+
+
+_Tree = Callable[[], float]
+"""A parsed expression; calling it evaluates it, and of ``c ? a : b`` only the branch that counts."""
 
 
 class _Parser:
-    def __init__(self, lexemes: list[str], parameters: Mapping[str, float], text: str) -> None:
+    def __init__(self, lexemes: list[str], parameters: Mapping[str, float], text: str, budget: list[int]) -> None:
         self.lexemes = lexemes
         self.parameters = parameters
         self.text = text
+        self.budget = budget
         self.at = 0
 
     def peek(self) -> str:
@@ -118,43 +242,67 @@ class _Parser:
         if not self.take(lexeme):
             raise ValueError(f"expected {lexeme!r} in expression {self.text!r}")
 
-    def sum(self, depth: int) -> float:
-        value = self.product(depth)
-        while sign := self.take("+", "-"):
-            term = self.product(depth)
-            value = value + term if sign == "+" else value - term
-        return value
-
-    def product(self, depth: int) -> float:
-        value = self.signed(depth)
-        while sign := self.take("*", "/"):
-            factor = self.signed(depth)
-            value = value * factor if sign == "*" else value / factor
-        return value
-
-    def signed(self, depth: int) -> float:
+    def ternary(self, depth: int) -> _Tree:
         if depth > _DEEPEST:
             raise ValueError(f"expression {self.text!r} is nested too deeply")
-        if sign := self.take("+", "-"):
-            value = self.signed(depth + 1)
-            return -value if sign == "-" else value
-        return self.power(depth)
+        condition = self.binary(0, depth)
+        if not self.take("?"):
+            return condition
+        yes = self.ternary(depth + 1)
+        self.need(":")
+        no = self.ternary(depth + 1)
+        return lambda: yes() if condition() else no()
 
-    def power(self, depth: int) -> float:
+    def binary(self, level: int, depth: int) -> _Tree:
+        """Return operators of ``level`` and tighter ones, grouped from the left."""
+        if level == len(_LEVELS):
+            return self.signed(depth)
+        first = self.binary(level + 1, depth)
+        rest: list[tuple[Callable[[float, float], float], _Tree]] = []
+        while sign := self.take(*_LEVELS[level]):
+            rest.append((_LEVELS[level][sign], self.binary(level + 1, depth)))
+        if not rest:
+            return first
+
+        def tree() -> float:
+            value = first()
+            for action, operand in rest:
+                value = action(value, operand())
+            return value
+
+        return tree
+
+    def signed(self, depth: int) -> _Tree:
+        if depth > _DEEPEST:
+            raise ValueError(f"expression {self.text!r} is nested too deeply")
+        sign = self.take("+", "-", "!")
+        if not sign:
+            return self.power(depth)
+        value = self.signed(depth + 1)
+        if sign == "!":
+            return lambda: float(not value())
+        return (lambda: -value()) if sign == "-" else value
+
+    def power(self, depth: int) -> _Tree:
         base = self.atom(depth)
         if not self.take("**", "^"):
             return base
         exponent = self.signed(depth + 1) if self.peek() in ("+", "-") else self.atom(depth)
         # Simulators disagree on both: ngspice takes |base|, and groups 2**3**2 from the left.
-        if base < 0.0:
-            raise ValueError(f"power of a negative number in expression {self.text!r}; write it as a product")
         if self.peek() in ("**", "^"):
             raise ValueError(f"chained powers in expression {self.text!r}; add parentheses")
-        return math.pow(base, exponent)
 
-    def atom(self, depth: int) -> float:
+        def tree() -> float:
+            x = base()
+            if x < 0.0:
+                raise ValueError(f"power of a negative number in expression {self.text!r}; write it as a product")
+            return self._apply("**", math.pow, (x, exponent()))
+
+        return tree
+
+    def atom(self, depth: int) -> _Tree:
         if self.take("("):
-            value = self.sum(depth + 1)
+            value = self.ternary(depth + 1)
             self.need(")")
             return value
         lexeme = self.peek()
@@ -162,21 +310,48 @@ class _Parser:
             raise ValueError(f"expression {self.text!r} is incomplete")
         self.at += 1
         if lexeme[0].isdigit() or lexeme[0] == ".":
-            return parse_number(lexeme)
+            if lexeme.lower().endswith("mil"):  # 25.4 µ elsewhere, but milli in an expression of ngspice
+                raise ValueError(f"{lexeme!r} in expression {self.text!r}: write the number without mil")
+            number = parse_number(lexeme)
+            return lambda: number
         name = lexeme.lower()
-        if self.peek() == "(" and name in _FUNCTIONS:
+        if self.peek() == "(":
             return self.call(name, depth)
-        if name in self.parameters:
-            return self.parameters[name]
-        raise ValueError(f"unknown parameter {lexeme!r}; define it with .param")
+        if name not in self.parameters:
+            raise ValueError(f"unknown parameter {lexeme!r}; define it with .param")
+        return lambda: self.parameters[name]
 
-    def call(self, name: str, depth: int) -> float:
-        count, function = _FUNCTIONS[name]
+    def call(self, name: str, depth: int) -> _Tree:
+        own: Mapping[str, Function] = getattr(self.parameters, "functions", {})
+        if name not in own and name not in _FUNCTIONS:
+            if name in _RANDOM:
+                raise ValueError(f"{name} draws a random number in ngspice; give the value")
+            raise ValueError(f"unknown function {name!r} in expression {self.text!r}")
         self.need("(")
-        arguments = [self.sum(depth + 1)]
+        arguments = [self.ternary(depth + 1)]
         while self.take(","):
-            arguments.append(self.sum(depth + 1))
+            arguments.append(self.ternary(depth + 1))
         self.need(")")
+        count = len(own[name][0]) if name in own else _FUNCTIONS[name][0]
         if len(arguments) != count:
             raise ValueError(f"{name} takes {count} arguments, not {len(arguments)}, in {self.text!r}")
-        return function(*arguments)
+        if name in own:
+            return lambda: self._own(own[name], [a() for a in arguments])
+        return lambda: self._apply(name, _FUNCTIONS[name][1], tuple(a() for a in arguments))
+
+    def _apply(self, name: str, function: Callable[..., float], arguments: tuple[float, ...]) -> float:
+        try:
+            return float(function(*arguments))
+        except ValueError as error:
+            raise ValueError(f"{name} in expression {self.text!r}: {error}") from None
+
+    def _own(self, function: Function, arguments: list[float]) -> float:
+        """Return the value of a user's function, whose text sees its arguments before the parameters."""
+        names, text = function
+        self.budget[0] -= 1
+        if self.budget[0] < 0:
+            raise ValueError(f"expression {self.text!r} calls functions more than {_MOST_CALLS} times")
+        if (nested := getattr(self.parameters, "nesting", 0)) >= _NESTED_CALLS:
+            raise ValueError(f"expression {self.text!r}: functions call each other too deeply")
+        local = _Local(dict(zip(names, arguments, strict=True)), self.parameters, nested + 1)
+        return _evaluate(text, local, self.budget)
