@@ -251,6 +251,9 @@ class MultiPort(Device):
     f(z) holds the currents leaving each pin through the element, then its branch equations.
     """
 
+    state: ClassVar[str | None] = None
+    """Name of the parameter that remembers what happened before (a switch's position), if one does."""
+
     @staticmethod
     @abstractmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
@@ -264,6 +267,30 @@ class MultiPort(Device):
     @staticmethod
     def storage(p: Values) -> Array | None:
         """Return M (E, L, L) of the law over time, f(z) + M dz/dt = 0; ``None`` for a law without memory."""
+        return None
+
+    @staticmethod
+    def limit(z_new: Array, z_old: Array, p: Values) -> Array:
+        """Return where to linearise next: ``z_new``, pulled back towards ``z_old`` where the law is too steep.
+
+        Newton's method then uses f(z) ≈ f(limited) + J (z − limited); all arrays are (..., E, L).
+        """
+        return z_new
+
+    @staticmethod
+    def next_state(z: Array, p: Values) -> Array:
+        """Return the value (..., E) of the parameter ``state`` once the element has settled at z.
+
+        Raises
+        ------
+        NotImplementedError
+            For a device without a state.
+        """
+        raise NotImplementedError("this device has no state")
+
+    @staticmethod
+    def piece(z: Array, p: Values) -> NDArray[np.bool_] | None:
+        """Return on which of its two pieces each element is, (..., E); ``None`` unless the law has two."""
         return None
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
 
@@ -32,10 +33,16 @@ class IdealDiode(MultiPort):
     """Conductance [S] that weighs voltage against current when the active set is chosen."""
 
     @staticmethod
+    def piece(z: Array, p: Values) -> NDArray[np.bool_]:
+        """Return which diodes conduct: those of the active set."""
+        conducting: NDArray[np.bool_] = z[..., 2] + IdealDiode.SCALE * (z[..., 0] - z[..., 1] - p["threshold"]) > 0
+        return conducting
+
+    @staticmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
         v = z[..., 0] - z[..., 1] - p["threshold"]
         j = z[..., 2]
-        conducting = j + IdealDiode.SCALE * v > 0
+        conducting = IdealDiode.piece(z, p)
         f = np.stack([j, -j, np.where(conducting, -v, j)], axis=-1)
         jac = np.zeros((*z.shape, 3))
         jac[..., 0, 2] = 1.0

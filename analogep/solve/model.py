@@ -238,6 +238,22 @@ class Model:
         """Return f (B, E, L) and Jacobian of a multi-port bank."""
         branches = x[:, local[:, len(bank.device.pins) :]]
         z = np.concatenate([voltages[:, bank.pins], branches], axis=-1)
+        return self.stamp(bank, z)
+
+    @cached_property
+    def nonlinear_multiports(self) -> tuple[int, ...]:
+        """Indices of the multi-port banks that are not linear."""
+        return tuple(b for b in self.plan.multiport_banks if not self.circuit.banks[b].device.linear)
+
+    def local_values(self, b: int, voltages: Array, x: Array) -> Array:
+        """Return the local unknowns z (B, E, L) of multi-port bank ``b``."""
+        bank = self.circuit.banks[b]
+        branches = x[:, self.plan.local_unknowns(self.circuit, b)[:, len(bank.device.pins) :]]
+        return np.concatenate([voltages[:, bank.pins], branches], axis=-1)
+
+    @staticmethod
+    def stamp(bank: Bank, z: Array) -> tuple[Array, Array]:
+        """Return f (B, E, L) and Jacobian of a multi-port bank at local unknowns z (B, E, L)."""
         return _multi_port(bank).stamp(z, bank.values)
 
     def _scatter_local(self, residual: Array, bank: Bank, local: Index, f: Array) -> None:

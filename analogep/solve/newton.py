@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from analogep.solve.limiting import Linearisation
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model, scatter_add
 from analogep.solve.system import Evaluation, System
@@ -86,11 +87,10 @@ def newton(system: System, x0: Array, options: NewtonOptions, anchor: Anchor | N
     solver = linear_solver(model, None if anchor is None else anchor.conductance)
     alive = np.arange(batch)
     part = system
-    has_junctions = len(model.junction_pins) > 0
-    junctions = _first_junctions(system, x) if has_junctions else None
-    small = np.zeros(batch, dtype=bool)  # last step within tolerance, and no junction limited
+    contact = Linearisation(system, x)
+    small = np.zeros(batch, dtype=bool)  # last step within tolerance, and nothing limited
     for iteration in range(options.max_iterations + 1):
-        ev = part.evaluate(x[alive], junctions)
+        ev = contact.evaluate(part, x[alive])
         residual = ev.residual
         if anchor is not None:
             pull = x[alive] - anchor.target[alive]
@@ -116,31 +116,15 @@ def newton(system: System, x0: Array, options: NewtonOptions, anchor: Anchor | N
             alive = alive[keep]
             part = system.select(alive)
             residual, entries, exact = residual[keep], entries[keep], exact[keep]
-            junctions = None if junctions is None else junctions[keep]
+            contact.select(keep)
         step = solver.solve(entries, -residual)
         x[alive] += step
         moves = np.abs(step) / np.maximum(1.0, np.abs(x[alive]))
         move = moves[:, : len(model.plan.nodes)].max(axis=1, initial=0.0)
         # From a residual of mere rounding, a step tells how ill-conditioned the circuit is, not how far away.
         small[alive] = move <= options.voltage_tolerance * np.where(exact, _LOOSER, 1.0)
-        if junctions is not None:
-            own = model.junction_voltages(part.voltages(x[alive]))
-            junctions = model.limit(own, junctions)
-            small[alive] &= (junctions == own).all(axis=1)
+        small[alive] &= contact.advance(part, x[alive])
     return NewtonResult(x, converged, rows, iterations)
-
-
-def _first_junctions(system: System, x: Array) -> Array:
-    """Return the junction voltages (B, E) at which to linearise first.
-
-    Unknowns that are all zero are no guess of anything: inputs and sources may then put volts across a
-    junction, from where Newton's method comes back by one nV_T a step, so these start limited.
-    """
-    own = system.model.junction_voltages(system.voltages(x))
-    cold = ~x.any(axis=1)
-    if cold.any():
-        own[cold] = system.model.limit(own[cold], np.zeros_like(own[cold]))
-    return own
 
 
 def residual_bound(model: Model, x: Array, ev: Evaluation, entries: Array, options: NewtonOptions) -> Array:

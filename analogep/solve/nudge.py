@@ -60,3 +60,21 @@ class CurrentNudge:
     def select(self, samples: Index) -> CurrentNudge:
         """Return the nudge of some samples of the batch."""
         return CurrentNudge(self.current[samples])
+
+
+@dataclass(frozen=True)
+class ScaledNudge:
+    """Another nudge with its constant part, such as its targets, multiplied by a factor."""
+
+    nudge: Nudge
+    factor: float
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return the other's currents less (1 − factor) of those at zero, and its slopes."""
+        current, slope = self.nudge.evaluate(outputs)
+        at_zero, _ = self.nudge.evaluate(np.zeros_like(outputs))
+        return current - (1.0 - self.factor) * at_zero, slope
+
+    def select(self, samples: Index) -> ScaledNudge:
+        """Return the nudge of some samples of the batch."""
+        return ScaledNudge(self.nudge.select(samples), self.factor)

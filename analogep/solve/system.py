@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort, OnePort
 from analogep.solve.model import Model, crossbar_currents, model_for, scatter_add
-from analogep.solve.nudge import Nudge
+from analogep.solve.nudge import Nudge, ScaledNudge
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -72,11 +72,26 @@ class System:
         part.offset = self.offset[samples]
         return part
 
+    def scaled(self, factor: float) -> System:
+        """Return the system whose inputs, independent sources and nudge targets are ``factor`` times these."""
+        part = object.__new__(System)
+        part.model, part.inputs = self.model, factor * self.inputs
+        part.nudge = None if self.nudge is None else ScaledNudge(self.nudge, factor)
+        part.known, part.offset = factor * self.known, factor * self.offset
+        return part
+
+    def local(self, x: Array) -> tuple[Array, ...]:
+        """Return the local unknowns z (B, E, L) of each nonlinear multi-port bank at x (B, n)."""
+        model, v = self.model, self.voltages(x)
+        return tuple(model.local_values(b, v, x) for b in model.nonlinear_multiports)
+
     def voltages(self, x: Array) -> Array:
         """Return all node voltages (B, N) [V]."""
         return self.model.expand(x, self.known)
 
-    def evaluate(self, x: Array, junctions: Array | None = None) -> Evaluation:
+    def evaluate(
+        self, x: Array, junctions: Array | None = None, local: tuple[Array, ...] | None = None
+    ) -> Evaluation:
         """Evaluate Kirchhoff's law at x (B, n).
 
         Parameters
@@ -86,15 +101,26 @@ class System:
         junctions
             Voltages (B, E) at which nonlinear one-ports are linearised; ``None`` means their own voltages.
             Elsewhere than there, their current is the tangent's.
+        local
+            The same for each nonlinear multi-port bank: local unknowns (B, E, L); see :meth:`local`.
         """
-        model, plan = self.model, self.model.plan
-        v = self.voltages(x)
-        if model.dense:
-            residual = x @ model.linear_matrix.T + self.offset
+        if self.model.dense:
+            linear = x @ self.model.linear_matrix.T + self.offset
         else:
-            residual = (model.linear_matrix @ x.T).T + self.offset
-        slots = model.slots
-        slopes = np.zeros((len(x), slots.count))
+            linear = (self.model.linear_matrix @ x.T).T + self.offset
+        return self.add_nonlinear(x, linear, junctions, local)
+
+    def add_nonlinear(
+        self,
+        x: Array,
+        residual: Array,
+        junctions: Array | None = None,
+        local: tuple[Array, ...] | None = None,
+    ) -> Evaluation:
+        """Add the nonlinear elements and the nudge to the linear residual (B, n); see :meth:`evaluate`."""
+        model = self.model
+        v = self.voltages(x)
+        slopes = np.zeros((len(x), model.slots.count))
         magnitude = np.zeros_like(residual)
         count = len(model.junction_pins)
         if count:
@@ -108,14 +134,15 @@ class System:
             magnitude = magnitude + (absolute @ np.abs(i).T).T
             slopes[:, :count] = g
         start = count
-        for b in plan.multiport_banks:
+        for k, b in enumerate(model.nonlinear_multiports):
             bank = model.circuit.banks[b]
-            if bank.device.linear:
-                continue
-            local = plan.local_unknowns(model.circuit, b)
-            f, jac = model.local_residual(bank, local, v, x)
-            model._scatter_local(residual, bank, local, f)
-            size = bank.size * local.shape[1] ** 2
+            own = model.local_values(b, v, x)
+            f, jac = model.stamp(bank, own if local is None else local[k])
+            if local is not None:
+                f = f + (jac @ (own - local[k])[..., None])[..., 0]
+            unknowns = model.plan.local_unknowns(model.circuit, b)
+            model._scatter_local(residual, bank, unknowns, f)
+            size = bank.size * unknowns.shape[1] ** 2
             slopes[:, start : start + size] = jac.reshape(len(x), size)
             start += size
         if self.nudge is not None:
