@@ -11,9 +11,11 @@ from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
 from analogep.devices.ideal_diode import IdealDiode
 from analogep.devices.inductor import Inductor
+from analogep.devices.mosfet import NMOS, PMOS, Mosfet
 from analogep.devices.resistor import Resistor
 from analogep.devices.sinh_resistor import SinhResistor
 from analogep.devices.sources import CurrentSource, VoltageSource
+from analogep.devices.switch import Switch
 from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
 
 REGISTRY: dict[str, type[Device]] = {
@@ -31,6 +33,9 @@ REGISTRY: dict[str, type[Device]] = {
         VCCS,
         CCVS,
         CCCS,
+        NMOS,
+        PMOS,
+        Switch,
         BidirectionalAmplifier,
     )
 }
@@ -39,6 +44,8 @@ REGISTRY: dict[str, type[Device]] = {
 __all__ = [
     "CCCS",
     "CCVS",
+    "NMOS",
+    "PMOS",
     "REGISTRY",
     "VCCS",
     "VCVS",
@@ -51,6 +58,7 @@ __all__ = [
     "Diode",
     "IdealDiode",
     "Inductor",
+    "Mosfet",
     "MultiPort",
     "OnePort",
     "Parameter",
@@ -59,6 +67,7 @@ __all__ = [
     "Resistor",
     "Sine",
     "SinhResistor",
+    "Switch",
     "VoltageSource",
     "Waveform",
 ]

@@ -270,14 +270,6 @@ class MultiPort(Device):
         return None
 
     @staticmethod
-    def limit(z_new: Array, z_old: Array, p: Values) -> Array:
-        """Return where to linearise next: ``z_new``, pulled back towards ``z_old`` where the law is too steep.
-
-        Newton's method then uses f(z) ≈ f(limited) + J (z − limited); all arrays are (..., E, L).
-        """
-        return z_new
-
-    @staticmethod
     def next_state(z: Array, p: Values) -> Array:
         """Return the value (..., E) of the parameter ``state`` once the element has settled at z.
 
