@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.devices import Constraint, Device, Resistor
+from analogep.devices import Constraint, Device, Resistor, Waveform
 from analogep.errors import CircuitError, Fault, InputError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Bank:
         return len(self.names)
 
     def element(self, e: int) -> Device:
-        """Return element ``e`` as a device instance (without its pins)."""
+        """Return element ``e`` as a device instance (without its pins, and without its source's waveform)."""
         return self.device(**{k: float(v[e]) for k, v in self.values.items()})
 
 
@@ -148,6 +148,9 @@ class Circuit:
     output_pairs
         Indices (O, 2) of each output's positive and negative node; the negative node of a single-ended
         output is ground.
+    waveforms
+        Values over time of independent voltage and current sources, by element name. Only a transient follows
+        them; an operating point has the sources' own values.
 
     Raises
     ------
@@ -161,6 +164,7 @@ class Circuit:
     crossbars: tuple[Crossbar, ...] = ()
     input_nodes: Index = field(default_factory=lambda: np.zeros(0, np.int64))
     output_pairs: Index = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    waveforms: Mapping[str, Waveform] = field(default_factory=dict)
     topology: Topology = field(default_factory=Topology, repr=False)
     checked: bool = field(default=False, repr=False)
     derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -171,6 +175,7 @@ class Circuit:
         object.__setattr__(self, "crossbars", tuple(self.crossbars))
         object.__setattr__(self, "input_nodes", _frozen(self.input_nodes, np.int64))
         object.__setattr__(self, "output_pairs", _frozen(self.output_pairs, np.int64).reshape(-1, 2))
+        object.__setattr__(self, "waveforms", dict(self.waveforms))
         if not self.checked:
             from analogep.validation import structural_faults, value_faults
 
@@ -417,7 +422,14 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
     crossbars = sorted(
         (c.name, named(c.rows), named(c.columns), c.trainable, c.conductance.tobytes()) for c in circuit.crossbars
     )
-    return (frozenset(nodes), circuit.inputs, circuit.outputs, tuple(banks), tuple(crossbars))
+    return (
+        frozenset(nodes),
+        circuit.inputs,
+        circuit.outputs,
+        tuple(banks),
+        tuple(crossbars),
+        dict(circuit.waveforms),
+    )
 
 
 def resistor_bank(

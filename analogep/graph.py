@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from analogep.circuit import GROUND, Bank, Circuit, Crossbar
-from analogep.devices import Device, Resistor
+from analogep.devices import CurrentSource, Device, Resistor, VoltageSource, Waveform
 from analogep.errors import CircuitError, Fault
 
 _GROUND_NAMES = {"0", "gnd"}
@@ -92,7 +92,12 @@ def circuit_from_graph(
     if faults:
         raise CircuitError("graph", faults)
     return Circuit(
-        tuple(nodes), banks, crossbars, np.array(input_nodes, np.int64), np.array(output_pairs, np.int64)
+        tuple(nodes),
+        banks,
+        crossbars,
+        np.array(input_nodes, np.int64),
+        np.array(output_pairs, np.int64),
+        builder.waveforms,
     )
 
 
@@ -105,6 +110,7 @@ class _Banks:
         self.banks: dict[str, tuple[type[Device], frozenset[str], list[Any]]] = {}
         self.crossbars: dict[str, tuple[bool, dict[tuple[int, int], tuple[int, int, float]]]] = {}
         self.counts: dict[str, int] = {}
+        self.waveforms: dict[str, Waveform] = {}
 
     def add(self, u: int, v: int, data: dict[str, Any], find: Any) -> None:
         device = data.get("device")
@@ -150,6 +156,8 @@ class _Banks:
             )
             return
         known[2].append((name, pins, device.values))
+        if isinstance(device, (VoltageSource, CurrentSource)) and device.waveform is not None:
+            self.waveforms[name] = device.waveform
 
     def _automatic(self, kind: str) -> str:
         """Return the next name of a kind that no edge was given."""
@@ -254,6 +262,8 @@ def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
             device = bank.element(e)
             if len(pins) == 4:
                 device = type(device)(**device.values, control=(nodes[pins[2]], nodes[pins[3]]))  # type: ignore[call-arg]
+            if name in circuit.waveforms and isinstance(device, (VoltageSource, CurrentSource)):
+                device = replace(device, waveform=circuit.waveforms[name])
             trainable = tuple(sorted(bank.trainable))
             graph.add_edge(
                 nodes[pins[0]], nodes[pins[1]], device=device, name=name, trainable=trainable, bank=bank.name

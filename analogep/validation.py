@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analogep.devices import Constraint, MultiPort, OnePort, Resistor
+from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, Resistor, VoltageSource, Waveform
 from analogep.errors import Fault
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def structural_faults(circuit: Circuit) -> list[Fault]:
     faults = [*_name_faults(circuit), *_shape_faults(circuit)]
     if faults:
         return faults
-    faults = [*_pin_faults(circuit), *_port_faults(circuit)]
+    faults = [*_pin_faults(circuit), *_port_faults(circuit), *_waveform_faults(circuit)]
     if _indices_exist(circuit):
         faults += _constraint_faults(circuit)
     return faults
@@ -170,6 +170,20 @@ def _port_faults(circuit: Circuit) -> Iterator[Fault]:
     for plus, minus in circuit.output_pairs:
         if plus == minus:
             yield Fault(f"output {circuit.nodes[plus]}", "an output needs two different nodes, or one node")
+
+
+def _waveform_faults(circuit: Circuit) -> Iterator[Fault]:
+    if not circuit.waveforms:
+        return
+    kinds = {name: bank.device for bank in circuit.banks for name in bank.names}
+    for name, waveform in circuit.waveforms.items():
+        if name not in kinds:
+            yield Fault(name, "has a waveform, and there is no such element; name an independent source")
+        elif not issubclass(kinds[name], (VoltageSource, CurrentSource)):
+            kind = kinds[name].kind
+            yield Fault(name, f"a {kind} has no waveform; only voltage_source and current_source have one")
+        elif not isinstance(waveform, Waveform):
+            yield Fault(name, f"{waveform!r} is not a waveform; give a Pulse, Sine or PiecewiseLinear")
 
 
 def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
