@@ -228,6 +228,14 @@ class OnePort(Device):
         return v_new
 
     @staticmethod
+    def load_point(v_open: Array, resistance: Array, p: Values) -> Array | None:
+        """Return about which v solves v + R i(v) = ``v_open``, R > 0 being the load's ``resistance`` [Ω].
+
+        ``None`` for a device that does not offer it and is content with ``limit``.
+        """
+        return None
+
+    @staticmethod
     def capacitance(p: Values) -> Array | None:
         """Return the capacitance dq/dv [F], or ``None`` for a device that stores no charge."""
         return None
@@ -279,6 +287,14 @@ class MultiPort(Device):
             For a device without a state.
         """
         raise NotImplementedError("this device has no state")
+
+    @staticmethod
+    def limit(z_new: Array, z_old: Array, p: Values) -> Array:
+        """Return where to linearise next: ``z_new``, pulled back towards ``z_old`` where the law is too steep.
+
+        Newton's method then uses f(z) ≈ f(limited) + J (z − limited); all arrays are (..., E, L).
+        """
+        return z_new
 
     @staticmethod
     def piece(z: Array, p: Values) -> NDArray[np.bool_] | None:
