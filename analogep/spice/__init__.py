@@ -15,6 +15,7 @@ _WHERE = {
     "compare": "analogep.spice.parity",
     "ParityReport": "analogep.spice.parity",
     "to_pyspice": "analogep.spice.pyspice",
+    "write": "analogep.spice.wrapper",
 }
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "read_netlist",
     "to_netlist",
     "to_pyspice",
+    "write",
 ]
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport, compare
     from analogep.spice.pyspice import to_pyspice
     from analogep.spice.reader import Netlist, from_netlist, read_netlist
+    from analogep.spice.wrapper import write
     from analogep.spice.writer import to_netlist
 
 

@@ -50,6 +50,8 @@ class Cards:
         ``.param`` definitions.
     gmin
         Junction shunt [S].
+    gmin_given
+        Whether an ``.options`` line says so.
     temperature, nominal
         Default temperature of elements and of model parameters [K].
     models
@@ -58,6 +60,7 @@ class Cards:
 
     parameters: Parameters
     gmin: float = DEFAULT_GMIN
+    gmin_given: bool = False
     temperature: float = NOMINAL_TEMPERATURE
     nominal: float = NOMINAL_TEMPERATURE
     models: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -86,7 +89,7 @@ def _exact_gmin(cards: Cards, words: list[str]) -> None:
     if len(words) != 2 or words[0] != "gmin":
         raise ValueError("gmin: expected one value")
     value = parse_number(words[1])
-    if not 0.0 <= value <= cards.gmin:
+    if value < 0.0 or (cards.gmin_given and value > cards.gmin):
         raise ValueError("gmin: does not fit .options gmin; after an edit, delete the comment")
     cards.gmin = value
 
@@ -170,7 +173,7 @@ def _options(cards: Cards, words: list[str]) -> None:
         elif value < 0.0:
             raise ValueError(f"gmin = {value:g} S must be non-negative")
         else:
-            cards.gmin = value
+            cards.gmin, cards.gmin_given = value, True
 
 
 def _model(cards: Cards, words: list[str]) -> None:

@@ -12,6 +12,7 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ exact conductance DIGITS                one digit per resistor of the section, see below
     *@ nudge conductance|current               the elements that follow are the nudge
     *@ gmin SIEMENS                            the shunt that .options gmin stands for, where that is too small
+    *@ layer NAME                              the subcircuit that follows stands for its lines, see layers.py
     *@ end                                     what follows belongs to no section
 
 A resistor's value is 1/g rounded, and 1/(1/g) can miss g by one unit in the last place: the digits of

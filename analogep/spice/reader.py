@@ -14,6 +14,7 @@ from analogep.solve import Nudge
 from analogep.spice.builder import Builder
 from analogep.spice.cards import Cards, read_cards
 from analogep.spice.foreign import ForeignReader
+from analogep.spice.layers import flattened
 from analogep.spice.lexer import Line, Source, logical_lines
 from analogep.spice.sections import INSIDE, OPENS, Section, SectionReader
 from analogep.spice.statements import Statement, parse_statement
@@ -99,6 +100,7 @@ def read_netlist(
     """
     origin = Source(source)
     title, lines = logical_lines(text.replace("\r\n", "\n").replace("\r", "\n"), origin)
+    lines = flattened(lines, origin)
     cards = read_cards(lines, origin)
     builder = Builder(origin)
     ours = SectionReader(builder, cards)

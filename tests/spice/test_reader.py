@@ -236,7 +236,7 @@ REFUSED = {
     "crossbar counts": "*@ crossbar W fixed 9 9 a b",
     "crossbar numbers": "*@ crossbar W fixed x 99999999999999999999 a",
     "element without bank": "*@ element e a 0 gain=1",
-    "gmin that does not fit": "*@ gmin 1",
+    "gmin that does not fit": "*@ gmin 1\n.options gmin=1e-12",
 }
 
 

@@ -1,0 +1,238 @@
+"""The lines of a netlist: elements, structured comments, model cards, and the names they take."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+import analogep
+from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.devices import Resistor
+from analogep.devices.base import Primitive
+from analogep.errors import Fault, InputError, NetlistError
+from analogep.spice.deck import LETTERS, bank_primitives, base_gmin, input_primitives, is_compound, is_prefixed
+from analogep.spice.dialects import Card, Dialect, number
+from analogep.spice.layers import Layer, wrapped
+from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment
+
+Array = NDArray[np.float64]
+
+
+class Deck:
+    """Collects the lines, names and faults of one netlist."""
+
+    def __init__(self, circuit: Circuit, dialect: Dialect) -> None:
+        self.circuit = circuit
+        self.dialect = dialect
+        self.gmin = base_gmin(circuit)
+        self.lines: list[str] = []
+        self.guesses: list[str] = []
+        self.names: list[str] = []
+        self.prefix = ""  # what a simulator puts in front of a helper node: the subcircuit's place
+        self.helpers: dict[str, str] = {}  # lower-case helper node -> element that made it
+        self.known_nodes = {name.lower() for name in circuit.nodes}
+        self.models: dict[tuple[Card, float | None], str] = {}
+        self.faults: list[Fault] = list(_node_faults(circuit, dialect))
+
+    # --- sections --------------------------------------------------------------------------------------
+
+    def inputs(self, voltages: Array, given: bool) -> None:
+        """Add the sources that clamp the inputs, ``voltages`` (I,) [V], and name the outputs."""
+        circuit = self.circuit
+        if circuit.inputs:
+            self.lines += comment("inputs", "given" if given else "unset", *circuit.inputs)
+            self.elements(input_primitives(circuit, voltages), "inputs", circuit.inputs)
+        if circuit.outputs:
+            pairs = (o if isinstance(o, str) else ",".join(o) for o in circuit.outputs)
+            self.lines += comment("outputs", *pairs)
+
+    def layer(self, layer: Layer) -> None:
+        """Add a crossbar and its banks as a subcircuit, and the line that uses it."""
+        name = layer.crossbar.name
+        self.prefix = f"x{name}."
+        self.lines += [*comment("layer", name), *wrapped([".subckt", name, *layer.pins])]
+        self.crossbar(layer.crossbar)
+        for bank in layer.banks:
+            self.bank(bank)
+        self.lines += [*comment("end"), f".ends {name}", *wrapped([f"X{name}", *layer.pins, name])]
+        self.names.append(f"X{name}")
+        self.prefix = ""
+
+    def crossbar(self, crossbar: Crossbar) -> None:
+        """Add a crossbar's resistors."""
+        nodes, g = self.circuit.nodes, crossbar.conductance
+        rows, columns = [nodes[i] for i in crossbar.rows], [nodes[i] for i in crossbar.columns]
+        flag = "trainable" if crossbar.trainable else "fixed"
+        counts = (str(len(rows)), str(len(columns)))
+        self.lines += comment("crossbar", crossbar.name, flag, *counts, *rows, *columns)
+        resistance, closed = _resistances(g)
+        names: list[str] = []
+        for r, row in enumerate(rows):
+            start = f"R{crossbar.name}_{r}_"
+            picked = np.flatnonzero(closed[r]).tolist()
+            names += [f"{start}{k}" for k in picked]
+            values = resistance[r].tolist()
+            self.lines += [f"{start}{k} {row} {columns[k]} {values[k]:.17g}" for k in picked]
+        for r, k in np.argwhere(~closed & (g > 0)):
+            self.lines += _open(crossbar.element_name(r, k), rows[r], columns[k], g[r, k])
+        self.names += names
+        self.lines += exact_comment(g[closed])
+
+    def bank(self, bank: Bank) -> None:
+        """Add a bank's elements."""
+        prefixed = bank.device.kind in LETTERS and is_prefixed(bank.device.kind, bank.names)
+        self.lines += bank_comment(bank.name, bank.device, prefixed, bank.trainable)
+        if bank.device is Resistor:
+            self._resistors(bank, prefixed)
+            return
+        for e, primitives in bank_primitives(self.circuit, bank, self.gmin):
+            values = {k: float(v[e]) for k, v in bank.values.items()}
+            nodes = [self.circuit.nodes[i] for i in bank.pins[e]]
+            if is_compound(bank.device, values, self.gmin):
+                pairs = (f"{k}={number(v)}" for k, v in values.items())
+                self.lines += comment("element", bank.names[e], *nodes, *pairs)
+            self.elements(primitives, bank.names[e], nodes)
+
+    def _resistors(self, bank: Bank, prefixed: bool) -> None:
+        nodes, g = self.circuit.nodes, bank.values["conductance"]
+        letter = LETTERS[bank.device.kind] if prefixed else ""
+        resistance, closed = _resistances(g)
+        for e, (name, (p, n), value) in enumerate(
+            zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True)
+        ):
+            if closed[e]:
+                self.lines.append(f"{letter}{name} {nodes[p]} {nodes[n]} {value:.17g}")
+            else:
+                self.lines += _open(name, nodes[p], nodes[n], g[e])
+        self.names += [f"{letter}{bank.names[e]}" for e in np.flatnonzero(closed)]
+        self.lines += exact_comment(g[closed])
+
+    def nudge(self, primitives: list[Primitive], kind: str) -> None:
+        """Add the elements of a nudge, ``kind`` as in :class:`~analogep.spice.deck.NudgeTerms`."""
+        self.lines += comment("nudge", kind)
+        self.elements(primitives, "nudge", [self.circuit.nodes[i] for i in self.circuit.output_pairs.ravel()])
+
+    def nodeset(self, voltages: Array) -> None:
+        """Add a first guess for every node but ground and the inputs; ``voltages`` (N,) [V]."""
+        fixed = {0, *self.circuit.input_nodes.tolist()}
+        for k, (name, value) in enumerate(zip(self.circuit.nodes, voltages.tolist(), strict=True)):
+            if not math.isfinite(value):
+                raise InputError(f"nodeset is {value} V at node {name}; give a solution that converged")
+            if k not in fixed:
+                self.guesses.append(f".nodeset v({name})={number(value)}")
+
+    # --- elements --------------------------------------------------------------------------------------
+
+    def elements(self, primitives: Iterable[Primitive], owner: str, pins: Iterable[str]) -> None:
+        """Add the primitives of ``owner``; nodes other than its pins and ground are helpers of its own."""
+        own = {"0", *pins}
+        for primitive in primitives:
+            for node in primitive.nodes:
+                if node not in own:
+                    self._helper(node, owner)
+            self._check_values(primitive, owner)
+            line = self.dialect.element(primitive, self._model(primitive))
+            self.names.append(line.partition(" ")[0])
+            self.lines.append(line)
+
+    def _helper(self, node: str, owner: str) -> None:
+        low = f"{self.prefix}{node}".lower()
+        other = self.helpers.setdefault(low, owner)
+        if not self.known_nodes.isdisjoint((low, node.lower())):
+            self.faults.append(Fault(owner, f"its helper node {node} is also a node of the circuit; rename one"))
+        elif other != owner:
+            self.faults.append(Fault(owner, f"its helper node {node} is also one of {other}; rename one"))
+
+    def _model(self, primitive: Primitive) -> str | None:
+        if primitive.model is None:
+            return None
+        key = (primitive.model, primitive.temperature)
+        return self.models.setdefault(key, f"d{len(self.models) + 1}")
+
+    def _check_values(self, primitive: Primitive, owner: str) -> None:
+        card = dict(primitive.model[1]) if primitive.model else {}
+        smallest = self.dialect.limits.smallest_saturation
+        if card.get("is", np.inf) < smallest:
+            self.faults.append(
+                Fault(
+                    owner,
+                    f"saturation current {card['is']:g} A is below {smallest:g} A, to which "
+                    f"{self.dialect.name} silently raises it",
+                )
+            )
+        if primitive.letter == "B":
+            for operator in self.dialect.limits.foreign_operators:
+                if any(operator in a for a in primitive.args if isinstance(a, str)):
+                    what = f"its expression uses {operator}, which {self.dialect.name} does not have"
+                    self.faults.append(Fault(owner, what))
+        numbers = [a for a in (*primitive.args, *card.values()) if not isinstance(a, str)]
+        if not np.isfinite(numbers).all():
+            self.faults.append(Fault(owner, "has a value that overflows when inverted; SPICE cannot write it"))
+
+    # --- the whole -------------------------------------------------------------------------------------
+
+    def text(self, title: str) -> str:
+        """Return the whole netlist, or raise :class:`NetlistError` with every fault."""
+        gmin, written = self.gmin, self.written_gmin
+        options = [] if gmin is None or written == gmin else comment("gmin", number(gmin))
+        if written is not None:
+            options.append(self.dialect.options({"gmin": written}))
+        tail = [*options, *self.guesses, *self.dialect.closing]
+        return "\n".join([*self._body(title), *tail, ".end", ""])
+
+    def core(self, title: str) -> str:
+        """Return the elements and their model cards alone, for another netlist to include."""
+        gmin = [] if self.gmin is None else comment("gmin", number(self.gmin))
+        return "\n".join([*self._body(f"* {title}"), *gmin, ""])
+
+    @property
+    def written_gmin(self) -> float | None:
+        """The simulator's gmin [S], if the circuit has junctions: as small as it can be set."""
+        return None if self.gmin is None else max(self.gmin, self.dialect.limits.smallest_gmin)
+
+    def _body(self, title: str) -> list[str]:
+        self._check_names()
+        if self.faults:
+            raise NetlistError(f"netlist export ({self.dialect.name})", self.faults)
+        head = [title, f"* Written by analogep {analogep.__version__} for {self.dialect.name}; SI units."]
+        cards = [self.dialect.model_card(name, *key) for key, name in self.models.items()]
+        end = comment("end") if cards or self.gmin is not None or self.guesses else []
+        return [*head, *comment("analogep", VERSION), *self.lines, *end, *cards]
+
+    def _check_names(self) -> None:
+        separators = self.dialect.limits.separators
+        for name in self.names if separators else ():
+            if not set(separators).isdisjoint(name):
+                what = f"{self.dialect.name} takes {' '.join(separators)} for a level of hierarchy; rename it"
+                self.faults.append(Fault(f"SPICE name {name}", what))
+        counts = Counter(map(str.lower, self.names))
+        if len(counts) < len(self.names):
+            for name in (n for n, k in counts.items() if k > 1):
+                what = f"{counts[name]} elements would be called that in the netlist; rename one"
+                self.faults.append(Fault(f"SPICE name {name}", what))
+
+
+def _resistances(g: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Return 1/g [ohm] and where it can be written: not for zero, nor for the tiny g whose inverse overflows."""
+    with np.errstate(divide="ignore", over="ignore"):
+        resistance = 1.0 / g
+    return resistance, np.isfinite(resistance)
+
+
+def _open(name: str, p: str, n: str, g: float) -> list[str]:
+    return comment("open", name, p, n, *([number(g)] if g else []))
+
+
+def _node_faults(circuit: Circuit, dialect: Dialect) -> Iterable[Fault]:
+    limits = dialect.limits
+    for name in circuit.nodes[1:]:
+        low = name.lower()
+        if low in limits.reserved_nodes or not limits.reserved_parts.isdisjoint(low.split(".")):
+            yield Fault(f"node {name}", f"this name means something else to {dialect.name}; rename the node")
+        elif not set(limits.separators).isdisjoint(name):
+            what = f"{dialect.name} takes {' '.join(limits.separators)} for a level of hierarchy; rename the node"
+            yield Fault(f"node {name}", what)
