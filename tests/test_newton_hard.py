@@ -186,7 +186,8 @@ def test_a_circuit_without_an_operating_point_raises_and_names_a_node(what: str)
         solve(circuit, None, nudge)
     message = str(caught.value)
     assert f"node {node} " in message
-    assert "tried newton, cold start, gmin stepping, pseudo-transient" in message
+    assert "tried newton, line search, gmin stepping (reached " in message
+    assert "source stepping (reached " in message
     assert "v0" in message
 
 

@@ -19,11 +19,12 @@ from analogep.devices import Constraint, Diode, IdealDiode, Resistor
 from analogep.devices.diode import critical_voltage, junction_width
 from analogep.solve.groups import LayeredPlan
 from analogep.solve.model import Model, scatter_add
-from analogep.solve.newton import NewtonOptions, robust_newton
+from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message, finish
 from analogep.solve.plan import Plan
 from analogep.solve.solution import Solution
+from analogep.solve.strategies import Attempt, robust_newton
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -315,14 +316,20 @@ def solve_layered(
     _recover_branches(lm, system, full)
     stalled = np.flatnonzero(sweeps < 0)
     engine = "layered"
+    trace: tuple[Attempt, ...] = ()
     if len(stalled):
-        again, tried = robust_newton(system.select(stalled), full[stalled], options)
+        again, further = robust_newton(system.select(stalled), full[stalled], options)
+        blocks = Attempt("block steps", batch, batch - len(stalled), int(np.abs(sweeps).max()))
+        trace = (
+            blocks,
+            *(further or (Attempt("newton", len(stalled), len(stalled), int(again.iterations.max())),)),
+        )
         if not again.converged.all():
-            raise failure_message(circuit, system.select(stalled), again, ("block steps", *tried))
+            raise failure_message(circuit, system.select(stalled), again, trace)
         full[stalled] = again.x
         residual[stalled] = np.abs(again.residual[:, :size]).max(axis=1)
         engine = "layered+newton"
-    return finish(system, full, residual[:, None], np.abs(sweeps), engine, started)
+    return finish(system, full, residual[:, None], np.abs(sweeps), engine, started, trace)
 
 
 def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:

@@ -1,13 +1,11 @@
-"""Newton's method with junction limiting, and what it falls back on.
+"""Newton's method with limited steps.
 
 Each iteration solves the circuit linearised at the (limited) junction voltages, as SPICE does. Samples leave
-the batch as they converge. If the plain method fails, a shunt to ground at every node is stepped down to
-zero (gmin stepping), then a pseudo-transient is followed to rest.
+the batch as they converge. What to try when it fails is in :mod:`analogep.solve.strategies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +72,28 @@ class NewtonResult:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a sample that runs away is dropped where it overflows
-def newton(system: System, x0: Array, options: NewtonOptions, anchor: Anchor | None = None) -> NewtonResult:
-    """Run plain Newton with junction limiting from ``x0`` (B, n)."""
+def newton(
+    system: System,
+    x0: Array,
+    options: NewtonOptions,
+    anchor: Anchor | None = None,
+    tangent: sp.csr_array | None = None,
+) -> NewtonResult:
+    """Run plain Newton with junction limiting.
+
+    Parameters
+    ----------
+    system
+        What to solve.
+    x0
+        First unknowns (B, n).
+    options
+        Tolerances.
+    anchor
+        A linear term to add to Kirchhoff's law.
+    tangent
+        A matrix (n, n) to add to the Jacobian alone, without an anchor: it changes the steps, not the solution.
+    """
     model, size = system.model, system.model.plan.size
     batch = len(x0)
     x = x0.copy()
@@ -84,7 +102,7 @@ def newton(system: System, x0: Array, options: NewtonOptions, anchor: Anchor | N
     rows = np.zeros((batch, size))
     if size == 0:
         return NewtonResult(x, ~converged, rows, iterations)
-    solver = linear_solver(model, None if anchor is None else anchor.conductance)
+    solver = linear_solver(model, tangent if anchor is None else anchor.conductance)
     alive = np.arange(batch)
     part = system
     contact = Linearisation(system, x)
@@ -156,75 +174,3 @@ _ROUNDING = 16.0 * float(np.finfo(float).eps)
 
 _LOOSER = 1e4
 """How much more an ill-conditioned circuit may move: far less than a singular one does."""
-
-_MOST_LEVELS = 200  # Newton runs of one continuation
-
-Strategy = Callable[[System, Array, NewtonOptions], NewtonResult]
-
-
-def _shunts(model: Model) -> tuple[float, Callable[[float], sp.csr_array]]:
-    """Return a conductance typical of the circuit [S], and shunts of a given one from every node to ground."""
-    marks = np.zeros(model.plan.size)
-    marks[: len(model.plan.nodes)] = 1.0
-    typical = float(np.max(model.linear_diagonal, initial=1e-6)) or 1e-6
-    return typical, lambda level: sp.csr_array(sp.diags_array(level * marks))
-
-
-def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
-    """Follow the solution while a shunt from every node to ground shrinks to zero."""
-    typical, shunt = _shunts(system.model)
-    x = np.zeros_like(x0)
-    reached, factor = 100.0 * typical, 10.0
-    for _ in range(_MOST_LEVELS):
-        level = reached / factor
-        result = newton(system, x, options, Anchor(shunt(level), np.zeros_like(x)))
-        if result.converged.all():
-            x, reached, factor = result.x, level, min(factor * factor, 100.0)
-        elif factor > 1.05:
-            factor = factor**0.5
-        else:
-            break
-        if reached <= 1e-13 * typical:
-            break
-    return newton(system, x, options)
-
-
-def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> NewtonResult:
-    """Follow implicit Euler steps of growing length until the circuit rests."""
-    typical, shunt = _shunts(system.model)
-    x = np.zeros_like(x0)
-    level = 10.0 * typical
-    for _ in range(_MOST_LEVELS):
-        result = newton(system, x, options, Anchor(shunt(level), x.copy()))
-        ok = result.converged
-        x[ok] = result.x[ok]
-        level = level / 3.0 if ok.all() else level * 10.0
-        if level < 1e-12 * typical or level > 1e12 * typical:
-            break
-    return newton(system, x, options)
-
-
-FALLBACKS: tuple[tuple[str, Strategy], ...] = (
-    ("cold start", lambda system, x0, options: newton(system, np.zeros_like(x0), options)),
-    ("gmin stepping", gmin_stepping),
-    ("pseudo-transient", pseudo_transient),
-)
-"""What is tried, in order, for samples that plain Newton did not solve."""
-
-
-def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, tuple[str, ...]]:
-    """Run Newton from ``x0``, then each fallback on the samples that are left; also return what was tried."""
-    result = newton(system, x0, options)
-    tried = ["newton"]
-    for name, strategy in FALLBACKS:
-        left = np.flatnonzero(~result.converged)
-        if not len(left):
-            break
-        tried.append(name)
-        again = strategy(system.select(left), x0[left], options)
-        x, converged = result.x.copy(), result.converged.copy()
-        rows, iterations = result.residual.copy(), result.iterations.copy()
-        x[left], converged[left], rows[left] = again.x, again.converged, again.residual
-        iterations[left] += again.iterations
-        result = NewtonResult(x, converged, rows, iterations)
-    return result, tuple(tried)

@@ -13,10 +13,11 @@ from analogep.circuit import Circuit
 from analogep.errors import InputError
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import solve_layered
-from analogep.solve.newton import NewtonOptions, robust_newton
+from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
 from analogep.solve.solution import Solution
+from analogep.solve.strategies import robust_newton
 from analogep.solve.system import System
 from analogep.solve.transient import settle
 
@@ -93,7 +94,7 @@ def solve_newton(
     """Solve by Newton's method with its fallbacks; see :func:`operating_point`."""
     system = System(circuit, inputs, nudge)
     x0 = np.zeros((len(inputs), system.model.plan.size)) if v0 is None else system.model.reduce_voltages(v0)
-    result, tried = robust_newton(system, x0, options)
+    result, trace = robust_newton(system, x0, options)
     if not result.converged.all():
-        raise failure_message(circuit, system, result, tried)
-    return finish(system, result.x, result.residual, result.iterations, "newton", started)
+        raise failure_message(circuit, system, result, trace)
+    return finish(system, result.x, result.residual, result.iterations, "newton", started, trace)

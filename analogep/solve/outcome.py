@@ -11,7 +11,9 @@ from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.newton import NewtonOptions, NewtonResult
 from analogep.solve.nudge import Nudge
+from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
+from analogep.solve.strategies import Attempt
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -34,7 +36,13 @@ def check_nudge(circuit: Circuit, nudge: Nudge | None, batch: int) -> None:
 
 
 def finish(
-    system: System, x: Array, rows: Array, iterations: NDArray[np.int64], engine: str, started: float
+    system: System,
+    x: Array,
+    rows: Array,
+    iterations: NDArray[np.int64],
+    engine: str,
+    started: float,
+    trace: tuple[Attempt, ...] = (),
 ) -> Solution:
     """Wrap converged unknowns as a :class:`Solution`."""
     model = system.model
@@ -53,19 +61,21 @@ def finish(
         engine,
         time.perf_counter() - started,
         branches,
+        trace,
     )
 
 
 def failure_message(
-    circuit: Circuit, system: System, result: NewtonResult, tried: tuple[str, ...]
+    circuit: Circuit, system: System, result: NewtonResult, trace: tuple[Attempt, ...]
 ) -> ConvergenceError:
     """Return the error for samples without a solution: worst node, what was tried, and the remedy."""
     failed = np.flatnonzero(~result.converged)
     sample = int(failed[0])
     return ConvergenceError(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
-        f"{sample}); tried {', '.join(tried)}. {_worst(circuit, system, result, sample)}, start from nearby "
-        "voltages (v0), or loosen NewtonOptions"
+        f"{sample}); tried {', '.join(map(str, trace))}. "
+        f"{undetermined(system.select(failed[:1]), result.x[sample])}"
+        f"{_worst(circuit, system, result, sample)}, start from nearby voltages (v0), or loosen NewtonOptions"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.devices import CurrentSource, MultiPort, OnePort
 from analogep.errors import InputError
+
+if TYPE_CHECKING:
+    from analogep.solve.strategies import Attempt
 
 Array = NDArray[np.float64]
 
@@ -36,6 +40,8 @@ class Solution:
         Time taken [s].
     branches
         Branch currents (B, E, K) [A] of multi-port banks, by bank index.
+    trace
+        What each strategy achieved, in order; empty where the first one solved everything.
     """
 
     circuit: Circuit
@@ -46,6 +52,7 @@ class Solution:
     engine: str
     wall_time: float
     branches: dict[int, Array]
+    trace: tuple[Attempt, ...] = ()
 
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""

@@ -1,0 +1,319 @@
+"""Ways to an operating point, in the order in which they are tried, and the trace of what each achieved.
+
+Plain Newton solves almost everything. Samples that it leaves go to the fallbacks, one after the other, until
+they are solved: another start, another split of the currents of ideal diodes, a line search, and three
+continuations that lead from an easy circuit to the one asked for. Every result is certified by Newton's own
+tests on the circuit as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from analogep.devices import MultiPort
+from analogep.solve.linear import linear_solver
+from analogep.solve.model import Model
+from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one strategy achieved.
+
+    Attributes
+    ----------
+    name
+        The strategy.
+    tried, solved
+        Samples that it was given, and that it solved.
+    iterations
+        Newton steps of the sample that took most.
+    reached
+        How far the sample that came least far was led, in words (``"1.2e-09 S"``); empty for strategies that
+        lead nowhere.
+    """
+
+    name: str
+    tried: int
+    solved: int
+    iterations: int
+    reached: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} (reached {self.reached})" if self.reached else self.name
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to an operating point: ``run(system, x0, options)`` returns the result and how far it led.
+
+    Attributes
+    ----------
+    name
+        Name in messages.
+    run
+        The method.
+    applies
+        Whether it can do anything that plain Newton from ``x0`` (B, n) has not.
+    """
+
+    name: str
+    run: Callable[[System, Array, NewtonOptions], tuple[NewtonResult, str]]
+    applies: Callable[[System, Array], bool] = lambda system, x0: True
+
+
+def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, tuple[Attempt, ...]]:
+    """Run Newton from ``x0`` (B, n), then each fallback on what is left.
+
+    Returns
+    -------
+    tuple
+        The result, and one attempt for each strategy; none where plain Newton solved everything.
+    """
+    result = newton(system, x0, options)
+    if result.converged.all():
+        return result, ()
+    trace = [_attempt("newton", result)]
+    for strategy in FALLBACKS:
+        left = np.flatnonzero(~result.converged)
+        if not len(left):
+            break
+        part = system.select(left)
+        if not strategy.applies(part, x0[left]):
+            continue
+        again, reached = strategy.run(part, x0[left], options)
+        trace.append(_attempt(strategy.name, again, reached))
+        result = _merge(result, left, again)
+    return result, tuple(trace)
+
+
+def _attempt(name: str, result: NewtonResult, reached: str = "") -> Attempt:
+    most = int(result.iterations.max(initial=0))
+    return Attempt(name, len(result.converged), int(result.converged.sum()), most, reached)
+
+
+def _merge(result: NewtonResult, rows: Index, part: NewtonResult) -> NewtonResult:
+    """Return ``result`` with ``part`` at ``rows``; iterations add up."""
+    merged = NewtonResult(
+        result.x.copy(), result.converged.copy(), result.residual.copy(), result.iterations.copy()
+    )
+    merged.x[rows], merged.converged[rows] = part.x, part.converged
+    merged.residual[rows] = part.residual
+    merged.iterations[rows] += part.iterations
+    return merged
+
+
+# --- single runs -------------------------------------------------------------------------------------------
+
+
+def cold_start(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Run plain Newton from rest."""
+    return newton(system, np.zeros_like(x0), options), ""
+
+
+def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Run Newton with a small resistance in the tangent of every piecewise linear law, not in the law itself.
+
+    Ideal diodes that conduct side by side, or around a loop, leave their currents undetermined and the
+    Jacobian singular. Each step is then the one of smallest norm Σ r Δj² (a proximal point step), so that equal
+    diodes share their current equally, starting from none; the solution satisfies the unchanged laws.
+    """
+    return newton(system, np.zeros_like(x0), options, tangent=_sharing(system.model)), ""
+
+
+def _sharing(model: Model) -> sp.csr_array:
+    marks = np.zeros(model.plan.size)
+    for b in model.nonlinear_multiports:
+        bank = model.circuit.banks[b]
+        if _in_pieces(model, b):
+            start = model.plan.branch_start[b]
+            marks[start : start + bank.size * bank.device.branches] = _SHARING
+    return sp.csr_array(sp.diags_array(marks))
+
+
+def _in_pieces(model: Model, b: int) -> bool:
+    device = model.circuit.banks[b].device
+    return issubclass(device, MultiPort) and device.piece is not MultiPort.piece
+
+
+def _has_pieces(model: Model) -> bool:
+    return any(_in_pieces(model, b) for b in model.nonlinear_multiports)
+
+
+def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
+    """Run Newton on the circuit as it is, from the end of a continuation."""
+    result = newton(system, x, options)
+    left = np.flatnonzero(~result.converged)
+    if len(left) and _has_pieces(system.model):
+        again = newton(system.select(left), x[left], options, tangent=_sharing(system.model))
+        result = _merge(result, left, again)
+    return result
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a trial that overflows is refused
+def line_search(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Halve each Newton step until the residual shrinks, then certify.
+
+    The residual of a node counts in units of its linear conductance. A step that does not get shorter than
+    2⁻¹² of Newton's is taken all the same, to leave a place where no direction descends.
+    """
+    model, x = system.model, np.zeros_like(x0)
+    solver = linear_solver(model, _sharing(model) if _has_pieces(model) else None)
+    weight = 1.0 / (model.linear_diagonal + 1e-9 * model.linear_diagonal.max(initial=1.0))
+    weight[len(model.plan.nodes) :] = 1.0
+    alive = np.arange(len(x))
+    taken = np.zeros(len(x), dtype=np.int64)
+    for _ in range(_LINE_SEARCHES):
+        part = system.select(alive)
+        ev = part.evaluate(x[alive])
+        merit = np.linalg.norm(ev.residual * weight, axis=1)
+        step = solver.solve(model.slots.values(ev.slopes), -ev.residual)
+        sound = np.isfinite(step).all(axis=1)
+        alive, step, merit = alive[sound], step[sound], merit[sound]
+        if not len(alive):
+            break
+        part, share = system.select(alive), np.ones(len(alive))
+        for _ in range(12):
+            trial = np.linalg.norm(part.evaluate(x[alive] + share[:, None] * step).residual * weight, axis=1)
+            worse = ~(trial <= (1.0 - 1e-4 * share) * merit)
+            if not worse.any():
+                break
+            share[worse] *= 0.5
+        x[alive] += share[:, None] * step
+        taken[alive] += 1
+        going = (np.abs(share[:, None] * step) > 1e-6 * np.maximum(1.0, np.abs(x[alive]))).any(axis=1)
+        alive = alive[going]
+        if not len(alive):
+            break
+    result = _certify(system, x, options)
+    return replace(result, iterations=result.iterations + taken), ""
+
+
+# --- continuations -----------------------------------------------------------------------------------------
+
+
+def _shunts(model: Model) -> tuple[float, Callable[[float], sp.csr_array]]:
+    """Return a conductance typical of the circuit [S], and shunts of a given one from every node to ground."""
+    marks = np.zeros(model.plan.size)
+    marks[: len(model.plan.nodes)] = 1.0
+    typical = float(np.max(model.linear_diagonal[: len(model.plan.nodes)], initial=1e-6)) or 1e-6
+    return typical, lambda level: sp.csr_array(sp.diags_array(level * marks))
+
+
+Path = Callable[[Index, float, Array], NewtonResult]
+"""Solves samples of a batch at a position in (0, 1] along a continuation, from unknowns."""
+
+
+def _follow(at: Path, x: Array, step: float, smallest: float) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Follow a path from 0 to 1 by steps that grow while they succeed; x (B, n) is changed in place.
+
+    Samples that part company (some fail a step that others pass) go on in groups of their own.
+
+    Returns
+    -------
+    tuple
+        x; the positions that were reached, (B,); iterations (B,).
+    """
+    reached, iterations = np.zeros(len(x)), np.zeros(len(x), dtype=np.int64)
+    groups = [(np.arange(len(x)), 0.0, step, 0)]
+    while groups:
+        samples, here, step, runs = groups.pop()
+        there = min(1.0, here + step)
+        result = at(samples, there, x[samples])
+        ok = result.converged
+        iterations[samples] += result.iterations
+        x[samples[ok]], reached[samples[ok]] = result.x[ok], there
+        if runs == _MOST_RUNS:
+            continue
+        if ok.any() and there < 1.0:
+            groups.append((samples[ok], there, 2.0 * step, runs + 1))
+        if not ok.all() and 0.25 * step >= smallest:
+            groups.append((samples[~ok], here, 0.25 * step, runs + 1))
+    return x, reached, iterations
+
+
+def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Follow the solution while a shunt from every node to ground shrinks over fourteen decades."""
+    typical, shunt = _shunts(system.model)
+
+    def level(position: float) -> float:
+        return float(typical * 10.0 ** (1.0 - 14.0 * position))
+
+    def at(samples: Index, position: float, x: Array) -> NewtonResult:
+        anchor = Anchor(shunt(level(position)), np.zeros_like(x))
+        return newton(system.select(samples), x, _brief(options, x), anchor)
+
+    x, reached, iterations = _follow(at, np.zeros_like(x0), 1.0 / 14.0, 2e-3)
+    result = _certify(system, x, options)
+    words = f"{level(float(reached.min())):.2g} S"
+    return replace(result, iterations=result.iterations + iterations), words
+
+
+def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Follow the solution while inputs, independent sources and nudge targets grow from nothing."""
+
+    def at(samples: Index, position: float, x: Array) -> NewtonResult:
+        return newton(system.select(samples).scaled(position), x, _brief(options, x))
+
+    x, reached, iterations = _follow(at, np.zeros_like(x0), 0.1, 1e-3)
+    result = _certify(system, x, options)
+    words = f"{100.0 * float(reached.min()):.2g} % of the sources"
+    return replace(result, iterations=result.iterations + iterations), words
+
+
+def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Follow implicit Euler steps, with a capacitor from every node to ground, until the circuit rests.
+
+    A level is the conductance C/h [S] of such a step; it shrinks while steps succeed.
+    """
+    typical, shunt = _shunts(system.model)
+    x, iterations = np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
+    lowest = np.full(len(x0), 10.0 * typical)
+    groups = [(np.arange(len(x0)), 10.0 * typical, 3.0, 0)]
+    while groups:
+        samples, level, factor, runs = groups.pop()
+        start = x[samples]
+        result = newton(system.select(samples), start, _brief(options, start), Anchor(shunt(level), start.copy()))
+        ok = result.converged
+        iterations[samples] += result.iterations
+        x[samples[ok]] = result.x[ok]
+        lowest[samples[ok]] = np.minimum(lowest[samples[ok]], level)
+        if runs == _MOST_RUNS:
+            continue
+        if ok.any() and level > 1e-12 * typical:
+            groups.append((samples[ok], level / factor, min(10.0, 1.5 * factor), runs + 1))
+        if not ok.all() and level < 1e6 * typical:
+            groups.append((samples[~ok], level * 10.0, 2.0, runs + 1))
+    result = _certify(system, x, options)
+    return replace(result, iterations=result.iterations + iterations), f"{float(lowest.max()):.2g} S"
+
+
+def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
+    """Return options for one step of a continuation: near the solution, Newton needs few iterations."""
+    limit = _BRIEF if x.any() else 4 * _BRIEF
+    return replace(options, max_iterations=min(limit, options.max_iterations))
+
+
+_SHARING = 1e-6  # resistance [Ω] in the tangent of ideal diodes: far below what is around them
+_LINE_SEARCHES = 60
+_BRIEF = 25
+_MOST_RUNS = 50  # Newton runs of one continuation
+
+FALLBACKS: tuple[Strategy, ...] = (
+    Strategy("cold start", cold_start, lambda system, x0: bool(x0.any())),
+    Strategy("shared currents", shared_currents, lambda system, x0: _has_pieces(system.model)),
+    Strategy("line search", line_search),
+    Strategy("gmin stepping", gmin_stepping),
+    Strategy("source stepping", source_stepping),
+    Strategy("pseudo-transient", pseudo_transient),
+)
+"""What is tried, in order, for samples that plain Newton did not solve."""
