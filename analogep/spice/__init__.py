@@ -12,6 +12,9 @@ _WHERE = {
     "Netlist": "analogep.spice.reader",
     "operating_point": "analogep.spice.engine",
     "find_ngspice": "analogep.spice.ngspice",
+    "NgspiceEngine": "analogep.spice.ngspice",
+    "PySpiceEngine": "analogep.spice.pyspice_engine",
+    "SpiceSolver": "analogep.spice.solver",
     "compare": "analogep.spice.parity",
     "ParityReport": "analogep.spice.parity",
     "to_pyspice": "analogep.spice.pyspice",
@@ -20,7 +23,10 @@ _WHERE = {
 
 __all__ = [
     "Netlist",
+    "NgspiceEngine",
     "ParityReport",
+    "PySpiceEngine",
+    "SpiceSolver",
     "compare",
     "find_ngspice",
     "from_netlist",
@@ -33,10 +39,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from analogep.spice.engine import operating_point
-    from analogep.spice.ngspice import find_ngspice
+    from analogep.spice.ngspice import NgspiceEngine, find_ngspice
     from analogep.spice.parity import ParityReport, compare
     from analogep.spice.pyspice import to_pyspice
+    from analogep.spice.pyspice_engine import PySpiceEngine
     from analogep.spice.reader import Netlist, from_netlist, read_netlist
+    from analogep.spice.solver import SpiceSolver
     from analogep.spice.wrapper import write
     from analogep.spice.writer import to_netlist
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,17 +15,7 @@ from analogep.solve import Nudge, Solution
 from analogep.spice.deck import NudgeTerms, input_primitives, nudge_primitives, nudge_terms
 from analogep.spice.folding import Folding, fold
 from analogep.spice.kirchhoff import check
-from analogep.spice.ngspice import (
-    RELAXED,
-    TIGHT,
-    Outcome,
-    Settings,
-    Tolerances,
-    find_ngspice,
-    ngspice_version,
-    run_ngspice,
-)
-from analogep.spice.writer import to_netlist
+from analogep.spice.ngspice import RELAXED, TIGHT, NgspiceEngine, Outcome, Settings, Tolerances
 
 Array = NDArray[np.float64]
 Engine = Literal["ngspice", "pyspice"]
@@ -34,13 +24,32 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 _Runner = Callable[[list[Settings], Tolerances], Outcome]
 
 
+class SpiceEngine(Protocol):
+    """What :class:`~analogep.spice.NgspiceEngine` and :class:`~analogep.spice.PySpiceEngine` do."""
+
+    @property
+    def name(self) -> str:
+        """Name with version; raises :class:`EngineError` if the engine is not installed."""
+        ...
+
+    def netlist(self, circuit: Circuit, inputs: ArrayLike, nudge: Nudge | None = None) -> str:
+        """Return the netlist of a batch's first sample."""
+        ...
+
+    def run(
+        self, netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float | None = None
+    ) -> Outcome:
+        """Solve a netlist for every sample, each with the sources altered to its settings."""
+        ...
+
+
 def operating_point(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
     nudge: Nudge | None = None,
     *,
-    engine: Engine = "ngspice",
-    timeout: float = 600.0,
+    engine: Engine | SpiceEngine = "ngspice",
+    timeout: float | None = None,
     fold_inputs: bool = False,
 ) -> Solution:
     """Solve a circuit with a SPICE engine, for a whole batch in one process.
@@ -55,9 +64,9 @@ def operating_point(
         A conductance or current nudge of the outputs.
     engine
         ``"ngspice"`` runs the program; ``"pyspice"`` loads its shared library through PySpice, in a process
-        of its own.
+        of its own that then serves all batches. Or an engine object.
     timeout
-        Longest time for the batch [s].
+        Longest time for the batch [s]; the engine's own, 600 s, by default.
     fold_inputs
         Give the engine the Norton equivalents of the resistors at the inputs, sample by sample: the same
         voltages, much sooner in a large network. The check is against the circuit as it is.
@@ -65,7 +74,8 @@ def operating_point(
     Returns
     -------
     Solution
-        Voltages (B, N) [V] from SPICE; ``residual`` is Kirchhoff's law at them by our own device laws.
+        Voltages (B, N) [V] from SPICE; ``residual`` is Kirchhoff's law at them by our own device laws, and
+        ``engine`` says which version ran with which linear solver.
         Iterations are not known and are 0.
 
     Raises
@@ -79,17 +89,20 @@ def operating_point(
         If inputs or nudge do not fit.
     """
     started = time.perf_counter()
-    if engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}; use one of {', '.join(ENGINES)}")
-    if not timeout > 0:
+    spice = find_engine(engine)
+    if timeout is not None and not timeout > 0:
         raise InputError(f"timeout = {timeout} s must be positive")
     array = circuit.input_array(inputs)
     terms = None if nudge is None else nudge_terms(circuit, nudge, len(array))
-    runner = _pyspice if engine == "pyspice" else _ngspice
     folding = fold(circuit) if fold_inputs else None
     written = folding.at(array[0]) if folding is not None and len(array) else circuit
-    name, run = runner(written, array, nudge, timeout)
-    points = _solve(run, _samples(circuit, array, terms, folding))
+    version = spice.name
+    text = spice.netlist(written, array, nudge)
+    points, factorisation = _solve(
+        lambda samples, tolerances: spice.run(text, samples, tolerances, timeout),
+        _samples(circuit, array, terms, folding),
+    )
+    name = f"{version} ({factorisation})"
     voltages = _voltages(circuit, points)
     found = check(circuit, array, nudge, voltages)
     if found.excess.max(initial=0.0) > 1.0:
@@ -110,25 +123,17 @@ def operating_point(
     )
 
 
-def engine_name(engine: Engine) -> str:
-    """Return an engine with its version, as in ``Solution.engine``; raises :class:`EngineError`."""
+def find_engine(engine: Engine | SpiceEngine) -> SpiceEngine:
+    """Return an engine by its name; raises :class:`InputError` if there is none of that name."""
+    if not isinstance(engine, str):
+        return engine
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}; use one of {', '.join(ENGINES)}")
     if engine == "pyspice":
-        from analogep.spice.pyspice import pyspice_version
+        from analogep.spice.pyspice_engine import shared_engine
 
-        return f"PySpice {pyspice_version()}"
-    return f"ngspice {ngspice_version(find_ngspice())}"
-
-
-def _ngspice(circuit: Circuit, inputs: Array, nudge: Nudge | None, timeout: float) -> tuple[str, _Runner]:
-    text = to_netlist(circuit, inputs, nudge=nudge)
-    return engine_name("ngspice"), lambda samples, tol: run_ngspice(text, samples, tol, timeout)
-
-
-def _pyspice(circuit: Circuit, inputs: Array, nudge: Nudge | None, timeout: float) -> tuple[str, _Runner]:
-    from analogep.spice.pyspice import run_pyspice, to_pyspice
-
-    text = str(to_pyspice(circuit, inputs, nudge=nudge))
-    return engine_name("pyspice"), lambda samples, tol: run_pyspice(text, samples, tol, timeout)
+        return shared_engine()
+    return NgspiceEngine()
 
 
 def _samples(circuit: Circuit, inputs: Array, terms: NudgeTerms | None, folding: Folding | None) -> list[Settings]:
@@ -157,8 +162,11 @@ def _changes(samples: Sequence[Settings]) -> list[Settings]:
     return changes
 
 
-def _solve(run: _Runner, samples: list[Settings]) -> list[dict[str, float]]:
-    """Run all samples; those that fail get a second run with relaxed tolerances."""
+def _solve(run: _Runner, samples: list[Settings]) -> tuple[list[dict[str, float]], str]:
+    """Run all samples; those that fail get a second run with relaxed tolerances.
+
+    Returns the points and the linear solver that found them.
+    """
     outcome = run(_changes(samples), TIGHT)
     points = outcome.points
     failed = [k for k, point in enumerate(points) if point is None]
@@ -173,7 +181,7 @@ def _solve(run: _Runner, samples: list[Settings]) -> list[dict[str, float]]:
             f"SPICE found no operating point for {len(failed)} of {len(samples)} samples (first: sample "
             f"{failed[0]}): {outcome.trouble()}"
         )
-    return [point for point in points if point is not None]
+    return [point for point in points if point is not None], outcome.linear_solver
 
 
 def _voltages(circuit: Circuit, points: list[dict[str, float]]) -> Array:

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from analogep.errors import EngineError
+from numpy.typing import ArrayLike
+
+from analogep.circuit import Circuit
+from analogep.errors import EngineError, InputError
+from analogep.solve import Nudge
 from analogep.spice.dialects import number
 from analogep.spice.process import run
 from analogep.spice.rawfile import read_operating_point
+from analogep.spice.writer import to_netlist
 
 ENVIRONMENT = "ANALOGEP_NGSPICE"
 """Environment variable that names the ngspice program."""
@@ -26,6 +31,7 @@ Settings = Mapping[str, float]
 """Values to alter before a sample, by source name."""
 
 _TROUBLE = re.compile(r"^\s*(?:fatal\s+)?error\b.*|.*(?:unknown parameter|singular matrix|aborted).*", re.I)
+_LINEAR_SOLVER = re.compile(r"Using (\S[^\n]*?) as Direct Linear Solver", re.I)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,12 @@ class Outcome:
     points: list[dict[str, float] | None]
     log: str
 
+    @property
+    def linear_solver(self) -> str:
+        """Which factorisation ngspice used; builds before version 42 have Sparse 1.3 only and do not say."""
+        found = _LINEAR_SOLVER.search(self.log)
+        return found.group(1) if found else "Sparse 1.3"
+
     def trouble(self) -> str:
         """Return the first telling line of the log, or its last line."""
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
@@ -131,22 +143,64 @@ def control_script(samples: Sequence[Settings], tolerances: Tolerances) -> Itera
 
 def commands(samples: Sequence[Settings], tolerances: Tolerances) -> Iterator[str]:
     """Yield ngspice's commands for all samples; see :func:`control_script`."""
+    yield from setup(tolerances)
+    for k, settings in enumerate(samples):
+        yield from solve(settings)
+        yield f"write s{k}.raw"
+        yield "destroy all"
+
+
+def setup(tolerances: Tolerances) -> Iterator[str]:
+    """Yield the commands that come once, after the circuit is loaded."""
     yield "set filetype=binary"
     # Plain Newton, gmin stepping, source stepping; then no transient run, whose end is no operating point.
     steps = int(tolerances.stepping)
     yield f"optran 1 {steps} {steps} 0 0 0"
-    for k, settings in enumerate(samples):
-        for name, value in settings.items():
-            yield f"alter {name.lower()} = {number(value)}"
-        yield "op"
-        yield f"write s{k}.raw"
-        yield "destroy all"
+
+
+def solve(settings: Settings) -> Iterator[str]:
+    """Yield the commands that find one sample's operating point."""
+    for name, value in settings.items():
+        yield f"alter {name.lower()} = {number(value)}"
+    yield "op"
 
 
 def with_script(netlist: str, lines: Iterator[str]) -> str:
     """Return a netlist with lines put before its ``.end``."""
     body, end, _ = netlist.rpartition("\n.end")
     return "\n".join([body, *lines, end.lstrip("\n"), ""])
+
+
+@dataclass(frozen=True)
+class NgspiceEngine:
+    """The ngspice program, one process per batch.
+
+    Attributes
+    ----------
+    timeout
+        Longest time for a batch [s].
+    """
+
+    timeout: float = 600.0
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise InputError(f"timeout = {self.timeout} s must be positive")
+
+    @property
+    def name(self) -> str:
+        """Name with version, as in ``Solution.engine``; raises :class:`EngineError` without ngspice."""
+        return f"ngspice {ngspice_version(find_ngspice())}"
+
+    def netlist(self, circuit: Circuit, inputs: ArrayLike, nudge: Nudge | None = None) -> str:
+        """Return the netlist of a batch's first sample."""
+        return to_netlist(circuit, inputs, nudge=nudge)
+
+    def run(
+        self, netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float | None = None
+    ) -> Outcome:
+        """Solve a netlist for every sample; see :func:`run_ngspice`."""
+        return run_ngspice(netlist, samples, tolerances, self.timeout if timeout is None else timeout)
 
 
 def run_ngspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float) -> Outcome:

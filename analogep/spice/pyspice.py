@@ -1,13 +1,9 @@
-"""PySpice: a circuit as a PySpice ``Circuit``, and its shared-library engine in a process of its own."""
+"""PySpice: a circuit as a PySpice ``Circuit``; its shared library is driven by ``pyspice_engine``."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -27,13 +23,7 @@ from analogep.spice.deck import (
     nudge_terms,
 )
 from analogep.spice.dialects import DIALECTS, Card, celsius
-from analogep.spice.ngspice import Outcome, Settings, Tolerances, commands
-from analogep.spice.process import run
-from analogep.spice.rawfile import read_operating_point
 from analogep.spice.writer import to_netlist
-
-LIBRARY = "NGSPICE_LIBRARY_PATH"
-"""Environment variable in which PySpice looks for the shared library."""
 
 _ELEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "R": ("R", ("resistance",)),
@@ -138,51 +128,3 @@ def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | No
         raise InputError(f"{primitive.letter}{primitive.name}: elements of this type have no PySpice form here")
     method, keys = _ELEMENTS[primitive.letter]
     getattr(netlist, method)(primitive.name, *primitive.nodes, **dict(zip(keys, primitive.args, strict=True)))
-
-
-def run_pyspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerances, timeout: float) -> Outcome:
-    """Solve a netlist for every sample with ngspice's shared library, as PySpice drives it.
-
-    The library keeps the values of an earlier circuit when it fails, and some failures end the process; so
-    it lives in a worker process that serves one batch and is then gone.
-
-    Parameters
-    ----------
-    netlist, samples, tolerances, timeout
-        As for :func:`analogep.spice.ngspice.run_ngspice`.
-
-    Raises
-    ------
-    EngineError
-        If the library cannot be loaded, or the worker fails or takes too long.
-    """
-    load_pyspice()
-    environment = dict(os.environ)
-    if sys.platform.startswith("linux"):
-        # Debian ships only the versioned name, which PySpice does not try by itself.
-        environment.setdefault(LIBRARY, "libngspice.so.0")
-    with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
-        path = Path(folder)
-        (path / "circuit.cir").write_text(f"{netlist.rstrip()}\n{tolerances.line()}\n.end\n")
-        (path / "commands.txt").write_text("\n".join(commands(samples, tolerances)))
-        done = run(
-            [sys.executable, "-m", "analogep.spice.pyspice_worker"],
-            path,
-            timeout,
-            name="PySpice",
-            samples=len(samples),
-            remedy='use engine="ngspice"',
-            environment=environment,
-        )
-        outcome = Outcome(
-            [read_operating_point(path / f"s{k}.raw") for k in range(len(samples))],
-            done.stdout + "\n" + done.stderr,
-        )
-    if done.returncode == 3:
-        raise EngineError(
-            f"PySpice could not load {environment.get(LIBRARY, 'the ngspice library')}: "
-            f"apt-get install libngspice0, or set {LIBRARY} to the library"
-        )
-    if done.returncode != 0:
-        raise EngineError(f"PySpice's worker failed (exit status {done.returncode}): {outcome.trouble()}")
-    return outcome

@@ -25,9 +25,15 @@ def read_operating_point(path: Path) -> dict[str, float] | None:
         constants when an analysis gave nothing.
     """
     try:
-        head, found, data = path.read_bytes().partition(b"Binary:\n")
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
+    return parse_operating_point(content)
+
+
+def parse_operating_point(content: bytes) -> dict[str, float] | None:
+    """Return what :func:`read_operating_point` does, from the bytes of a raw file."""
+    head, found, data = content.partition(b"Binary:\n")
     fields: dict[str, str] = {}
     names: list[str] = []
     for line in head.decode("utf-8", "replace").splitlines():

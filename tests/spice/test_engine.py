@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from analogep.devices import REGISTRY, Diode, Resistor
 from analogep.errors import EngineError, InputError
 from analogep.solve import ConductanceNudge
 from analogep.solve import operating_point as native
-from analogep.spice import find_ngspice, operating_point, to_pyspice
+from analogep.spice import PySpiceEngine, find_ngspice, operating_point, to_pyspice
 from analogep.spice.kirchhoff import check
-from analogep.spice.ngspice import ENVIRONMENT
+from analogep.spice.ngspice import ENVIRONMENT, TIGHT, run_ngspice
 
 
 def divider(values: dict[str, np.ndarray] | None = None) -> Circuit:
@@ -112,6 +113,38 @@ def test_only_this_circuits_solution_is_believed(imposter: Callable[[str], None]
         solve({"a": 1.0, "b": good}, plot="constants")
 
 
+def test_the_linear_solver_is_named(imposter: Callable[[str], None], tmp_path: Path) -> None:
+    """From version 42 on ngspice says which one it uses; before, there was one only."""
+    good = raw(tmp_path / "answer", "Operating Point", {"a": 1.0, "b": native(divider(), [1.0]).voltage("b")[0]})
+    for said, name in (("", "Sparse 1.3"), ("echo 'Using KLU as Direct Linear Solver';", "KLU")):
+        imposter(f"{said} {good}")
+        assert operating_point(divider(), [1.0]).engine == f"ngspice 39 ({name})"
+
+
+LOOP = "* V sources in a loop\nVa a 0 1\nVb a 0 2\nRa a 0 1k\n.end\n"
+
+
+@pytest.mark.ngspice
+def test_a_failed_op_exits_with_0_and_gives_no_point() -> None:
+    outcome = run_ngspice(LOOP, [{"Va": 1.0}], TIGHT, 20.0)
+    assert outcome.points == [None]
+    assert "singular matrix" in outcome.log
+
+
+@pytest.mark.ngspice
+def test_a_failed_op_does_not_repeat_the_sample_before() -> None:
+    """A junction at 10 kV has no current that a double can hold; its neighbours in the batch do."""
+    netlist = "* junction\nVa a 0 1\nDa a 0 dm\nRa a 0 1k\n.model dm d is=1e-14\n.end\n"
+    outcome = run_ngspice(netlist, [{"Va": 0.5}, {"Va": 1e4}, {"Va": 0.6}], TIGHT, 20.0)
+    first, failed, last = outcome.points
+    assert first is not None
+    assert last is not None
+    assert failed is None
+    assert first["a"] == pytest.approx(0.5, rel=1e-12)
+    assert last["a"] == pytest.approx(0.6, rel=1e-12)
+    assert "aborted" in outcome.trouble()
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(InputError, match="unknown engine"):
         operating_point(divider(), [1.0], engine="spice3")  # type: ignore[arg-type]
@@ -129,7 +162,7 @@ def test_batches_mappings_and_the_solutions_fields(tmp_path: Path, monkeypatch: 
     np.testing.assert_allclose(solution.voltages, native(circuit, inputs, nudge).voltages, atol=1e-12)
     assert solution.converged.all()
     assert solution.residual.max() < 1e-15
-    assert solution.engine.startswith("ngspice ")
+    assert re.fullmatch(r"ngspice \S+ \((Sparse 1\.3|SPARSE 1\.3|KLU)\)", solution.engine)
     assert not list(tmp_path.iterdir()), "temporary files stay behind"
 
 
@@ -211,8 +244,8 @@ def test_missing_pyspice_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> No
 def test_missing_library_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("PySpice")
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nonexistent/libngspice.so")
-    with pytest.raises(EngineError, match="libngspice0"):
-        operating_point(divider(), [1.0], engine="pyspice")
+    with PySpiceEngine() as engine, pytest.raises(EngineError, match="libngspice0"):
+        operating_point(divider(), [1.0], engine=engine)
 
 
 def test_a_pyspice_circuit_has_all_elements() -> None:
