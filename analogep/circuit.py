@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.devices import Constraint, Device, Resistor, Waveform
+from analogep.devices import Constraint, Device, Resistor, Waveform, device_name
 from analogep.errors import CircuitError, Fault, InputError
 
 if TYPE_CHECKING:
@@ -408,7 +408,7 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
     banks = sorted(
         (
             bank.name,
-            bank.device.kind,
+            device_name(bank.device),
             tuple(sorted(bank.trainable)),
             tuple(
                 sorted(

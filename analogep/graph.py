@@ -34,10 +34,10 @@ def circuit_from_graph(
     graph
         A ``MultiDiGraph`` whose edges carry ``device=`` (a device instance) and optionally ``name=``,
         ``trainable=`` (true, or a parameter name, or several), ``bank=`` (name of the parameter block) and
-        ``crossbar=(name, row, column)``. The edge runs from the device's first pin to its second; controlled
-        sources name their control port as ``control=(cp, cn)``. Nodes may carry ``role=`` ``"ground"``,
-        ``"input"`` or ``"output"``; nodes called 0, "0" or "gnd" are ground. Node names that start with a
-        digit get the prefix ``n``.
+        ``crossbar=(name, row, column)``. The edge runs from the device's first pin to its second; devices with
+        more pins name the nodes of the others as ``control=``: (cp, cn) of a controlled source or a switch,
+        (gate, bulk) of a MOSFET. Nodes may carry ``role=`` ``"ground"``, ``"input"`` or ``"output"``; nodes
+        called 0, "0" or "gnd" are ground. Node names that start with a digit get the prefix ``n``.
     inputs, outputs
         Clamped nodes, and observed nodes or pairs (positive, negative) of nodes; they replace the roles.
 
@@ -137,14 +137,15 @@ class _Banks:
             return
         pins = [u, v]
         if any(f.name == "control" for f in fields(device)):  # type: ignore[arg-type]
-            control = getattr(device, "control", None)
-            if not isinstance(control, (tuple, list)) or len(control) != 2:
-                self.faults.append(Fault(name, f"control={control!r}; give the control port as (cp, cn)"))
+            control, wanted = getattr(device, "control", None), device.pins[2:]
+            control = () if control is None and not wanted else control
+            if not isinstance(control, (tuple, list)) or len(control) != len(wanted):
+                self.faults.append(Fault(name, f"control={control!r}; give the nodes ({', '.join(wanted)})"))
                 return
-            pins += [find(control[0], name), find(control[1], name)]
+            pins += [find(node, name) for node in control]
         block = data.get("bank")
         if block is None:
-            block = kind if trainable else f"{kind}_fixed"
+            block = self._own_block(kind if trainable else f"{kind}_fixed", type(device))
         known = self.banks.setdefault(str(block), (type(device), trainable, []))
         if known[0] is not type(device) or known[1] != trainable:
             self.faults.append(
@@ -158,6 +159,14 @@ class _Banks:
         known[2].append((name, pins, device.values))
         if isinstance(device, (VoltageSource, CurrentSource)) and device.waveform is not None:
             self.waveforms[name] = device.waveform
+
+    def _own_block(self, stem: str, device: type[Device]) -> str:
+        """Return the bank of a device that names none; of behavioural sources, each expression has its own."""
+        block, k = stem, 1
+        while block in self.banks and self.banks[block][0] is not device:
+            k += 1
+            block = f"{stem}{k}"
+        return block
 
     def _automatic(self, kind: str) -> str:
         """Return the next name of a kind that no edge was given."""
@@ -260,8 +269,9 @@ def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
     for bank in circuit.banks:
         for e, (name, pins) in enumerate(zip(bank.names, bank.pins, strict=True)):
             device = bank.element(e)
-            if len(pins) == 4:
-                device = type(device)(**device.values, control=(nodes[pins[2]], nodes[pins[3]]))  # type: ignore[call-arg]
+            if len(pins) > 2:
+                control = tuple(nodes[i] for i in pins[2:])
+                device = type(device)(**device.values, control=control)  # type: ignore[call-arg]
             if name in circuit.waveforms and isinstance(device, (VoltageSource, CurrentSource)):
                 device = replace(device, waveform=circuit.waveforms[name])
             trainable = tuple(sorted(bank.trainable))

@@ -6,6 +6,7 @@ below. The laws that every member obeys (derivatives, co-content, SPICE parity) 
 
 from analogep.devices.amplifier import BidirectionalAmplifier
 from analogep.devices.base import Constraint, Device, MultiPort, OnePort, Parameter
+from analogep.devices.behavioural import Behavioural, behavioural, behavioural_class
 from analogep.devices.capacitor import Capacitor
 from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
@@ -39,7 +40,32 @@ REGISTRY: dict[str, type[Device]] = {
         BidirectionalAmplifier,
     )
 }
-"""Every device, by its ``kind``."""
+"""Every device, by its ``kind``; behavioural sources, of which there is one class per expression, apart."""
+
+
+def device_name(device: type[Device]) -> str:
+    """Return the name, without blanks, under which :func:`device_named` finds a device class."""
+    if issubclass(device, Behavioural):
+        return f"{device.kind}:{len(device.pins) - 2}:{device.expression}"
+    return device.kind
+
+
+def device_named(name: str) -> type[Device]:
+    """Return the device class of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists those that exist.
+    """
+    kind, _, rest = name.partition(":")
+    controls, _, expression = rest.partition(":")
+    if kind == Behavioural.kind and controls.isdecimal() and len(controls) < 4:
+        return behavioural_class(expression, int(controls))
+    if name in REGISTRY:
+        return REGISTRY[name]
+    raise ValueError(f"{name!r} is no device; devices: {', '.join(REGISTRY)}, {Behavioural.kind}")
+
 
 __all__ = [
     "CCCS",
@@ -50,6 +76,7 @@ __all__ = [
     "VCCS",
     "VCVS",
     "WAVEFORMS",
+    "Behavioural",
     "BidirectionalAmplifier",
     "Capacitor",
     "Constraint",
@@ -70,4 +97,8 @@ __all__ = [
     "Switch",
     "VoltageSource",
     "Waveform",
+    "behavioural",
+    "behavioural_class",
+    "device_name",
+    "device_named",
 ]

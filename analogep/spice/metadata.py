@@ -26,7 +26,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.devices import Device
+from analogep.devices import Device, device_name
 
 Array = NDArray[np.float64]
 
@@ -86,4 +86,4 @@ def bank_comment(name: str, device: type[Device], prefixed: bool, trainable: Ite
     keys = ",".join(sorted(trainable))
     if keys:
         flags.append(f"trainable={keys}")
-    return comment("bank", name, device.kind, *flags)
+    return comment("bank", name, device_name(device), *flags)
