@@ -175,17 +175,20 @@ class Primitive:
     Attributes
     ----------
     letter
-        SPICE type letter: R C V I E F G H D, or B for a behavioural current source.
+        SPICE type letter: R C L V I E F G H D M S, or B for a behavioural current source.
     name
         Name after the letter.
     nodes
         Node names; in SPICE order.
     args
-        What follows the nodes: numbers, names of controlling sources, an expression for ``B``.
+        What follows the nodes: numbers, names of controlling sources, an expression for ``B``; length and
+        width [m] of a MOSFET; ``on`` or ``off`` of a switch.
     model
         Model type and parameters for elements that need a ``.model`` card.
     temperature
         Element temperature [K] where it matters.
+    waveform
+        Keyword and arguments of a source's value over time; its number stays the direct-current value.
     """
 
     letter: str
@@ -194,6 +197,7 @@ class Primitive:
     args: tuple[float | str, ...] = ()
     model: tuple[str, tuple[tuple[str, float], ...]] | None = None
     temperature: float | None = None
+    waveform: tuple[str, tuple[float, ...]] | None = None
 
 
 class OnePort(Device):
@@ -286,6 +290,11 @@ class MultiPort(Device):
         NotImplementedError
             For a device without a state.
         """
+        raise NotImplementedError("this device has no state")
+
+    @staticmethod
+    def held(state: Array, p: Values) -> dict[str, Array]:
+        """Return the parameters (..., E) to change so that the device stays in ``state`` wherever z goes."""
         raise NotImplementedError("this device has no state")
 
     @staticmethod

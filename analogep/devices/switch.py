@@ -53,6 +53,10 @@ class Switch(MultiPort):
         kept = np.where(v < p["threshold"] - p["hysteresis"], 0.0, p["closed"])
         return np.where(v > p["threshold"] + p["hysteresis"], 1.0, kept)
 
+    @staticmethod
+    def held(state: Array, p: Values) -> dict[str, Array]:
+        return {"closed": state, "hysteresis": np.full_like(state, np.inf)}
+
     @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
         return ((0, 1),)

@@ -61,6 +61,7 @@ class System:
         self.inputs = inputs
         self.nudge = nudge
         self.known, self.offset = _fixed_part(self.model, inputs)
+        self.held: dict[int, dict[str, Array]] = {}  # parameters (B, E) that replace a multi-port bank's own
 
     def select(self, samples: Index) -> System:
         """Return the system of some samples of the batch."""
@@ -70,6 +71,7 @@ class System:
         part.nudge = None if self.nudge is None else self.nudge.select(samples)
         part.known = self.known[samples]
         part.offset = self.offset[samples]
+        part.held = {b: {k: v[samples] for k, v in held.items()} for b, held in self.held.items()}
         return part
 
     def scaled(self, factor: float) -> System:
@@ -78,6 +80,7 @@ class System:
         part.model, part.inputs = self.model, factor * self.inputs
         part.nudge = None if self.nudge is None else ScaledNudge(self.nudge, factor)
         part.known, part.offset = factor * self.known, factor * self.offset
+        part.held = self.held
         return part
 
     def local(self, x: Array) -> tuple[Array, ...]:
@@ -137,7 +140,9 @@ class System:
         for k, b in enumerate(model.nonlinear_multiports):
             bank = model.circuit.banks[b]
             own = model.local_values(b, v, x)
-            f, jac = model.stamp(bank, own if local is None else local[k])
+            assert issubclass(bank.device, MultiPort)
+            values = {**bank.values, **self.held[b]} if b in self.held else bank.values
+            f, jac = bank.device.stamp(own if local is None else local[k], values)
             if local is not None:
                 f = f + (jac @ (own - local[k])[..., None])[..., 0]
             unknowns = model.plan.local_unknowns(model.circuit, b)
