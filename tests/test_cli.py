@@ -214,6 +214,17 @@ def test_train_writes_a_whole_run_folder_and_names_what_it_skipped(command, tmp_
     assert "apt-get install ngspice" in skipped[0]
 
 
+def test_training_in_a_missing_ngspice_writes_nothing(command, tmp_path, no_ngspice):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    code, out, err = command("train", "tiny.toml", "--set", "engine=ngspice")
+    assert code == 2
+    assert out.strip() == ""
+    assert err.startswith("error: ngspice was not found")
+    assert "apt-get install ngspice" in err
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
 def test_a_second_run_gets_its_own_folder(command, tmp_path, no_ngspice):
     config = tmp_path / "tiny.toml"
     config.write_text(TINY)

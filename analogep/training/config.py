@@ -157,6 +157,15 @@ class TrainingConfig(_Section):
     shuffle: bool = True
 
 
+class SpiceConfig(_Section):
+    """How phases are solved when ``engine`` is ngspice or pyspice."""
+
+    fold_inputs: bool = True
+    """Give SPICE the Norton equivalents of the resistors at the inputs: the same voltages, much sooner."""
+    timeout: Positive = 600.0
+    """Longest time for one phase of one batch [s]."""
+
+
 class VerifyConfig(_Section):
     """The check of the trained circuit in ngspice."""
 
@@ -170,12 +179,14 @@ class TrainConfig(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0)] = 0
-    engine: Literal["auto", "newton", "layered", "transient"] = "auto"
+    engine: Literal["auto", "newton", "layered", "transient", "ngspice", "pyspice"] = "auto"
+    """What solves the phases: a native method, or SPICE."""
     data: DataConfig
     encoder: EncoderConfig = EncoderConfig()
     network: NetworkConfig
     learning: LearningConfig = LearningConfig()
     training: TrainingConfig
+    spice: SpiceConfig = SpiceConfig()
     verify: VerifyConfig = VerifyConfig()
 
     def changed(self, **sections: Any) -> TrainConfig:

@@ -15,12 +15,14 @@ from analogep.learning import (
     SGD,
     EquilibriumPropagation,
     NativeSolver,
+    Solver,
     energy_scale,
     largest_safe_beta,
     suggest_beta,
 )
 from analogep.networks import Initial, deep_resistive, positive_part, uniform
 from analogep.solve import NewtonOptions
+from analogep.spice import SpiceSolver
 from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig
 from analogep.training.data import DataSet, Part, load
 from analogep.training.encoders import VoltageEncoder, one_hot
@@ -50,7 +52,7 @@ class Problem:
     test: Volts
     circuit: Circuit
     optimizer: SGD
-    solver: NativeSolver
+    solver: Solver
     shuffle: np.random.Generator
 
     def rule(self, circuit: Circuit) -> tuple[EquilibriumPropagation, str]:
@@ -134,9 +136,15 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         _volts(config, data, data.test, encoder),
         circuit,
         optimizer,
-        NativeSolver(config.engine, NewtonOptions(residual_tolerance=config.learning.tolerance)),
+        _solver(config),
         shuffle_rng,
     )
+
+
+def _solver(config: TrainConfig) -> Solver:
+    if config.engine == "ngspice" or config.engine == "pyspice":
+        return SpiceSolver(config.engine, config.spice.fold_inputs, config.spice.timeout)
+    return NativeSolver(config.engine, NewtonOptions(residual_tolerance=config.learning.tolerance))
 
 
 def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncoder) -> Volts:

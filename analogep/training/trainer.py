@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import ConvergenceError
+from analogep.errors import ConvergenceError, EngineError
+from analogep.spice import SpiceSolver
 from analogep.training.config import TrainConfig, load_config
 from analogep.training.data import DataSet
 from analogep.training.problem import Problem, Volts, build_problem
@@ -117,6 +118,8 @@ def train(config: TrainConfig | str | Path, progress: Progress | None = None) ->
         If the configuration does not describe a trainable network.
     ConvergenceError
         If a phase of some batch has no operating point.
+    EngineError
+        If SPICE is to solve the phases and is missing (before anything is trained) or fails.
     """
     if not isinstance(config, TrainConfig):
         config = load_config(config)
@@ -127,6 +130,8 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
     """Train a problem that is already built; see :func:`train`."""
     progress = progress or Progress()
     config, circuit, optimizer = problem.config, problem.circuit, problem.optimizer
+    if isinstance(problem.solver, SpiceSolver):
+        problem.solver.require()
     rule, reason = problem.rule(circuit)
     problem.check_beta(circuit, rule.beta)
     progress.start(problem, reason)
@@ -140,8 +145,8 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
             inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
             try:
                 gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
-            except ConvergenceError as error:
-                raise ConvergenceError(f"epoch {epoch}, after {seen} samples: {error}") from None
+            except (ConvergenceError, EngineError) as error:
+                raise type(error)(f"epoch {epoch}, after {seen} samples: {error}") from None
             circuit = circuit.with_parameters(optimizer.step(circuit.parameters, gradient))
             losses += float(gradient.cost.sum())
             wrong += float(_errors(problem.data, problem.train, batch, gradient.free.outputs).sum())
