@@ -9,8 +9,9 @@ import numpy as np
 
 from analogep.circuit import Bank, Circuit, Crossbar
 from analogep.devices import Device
+from analogep.devices.waveforms import Waveform
 from analogep.errors import CircuitError, Fault, NetlistError
-from analogep.spice.lexer import Source
+from analogep.spice.lexer import Place, Source
 
 _LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.]")
@@ -36,7 +37,7 @@ class Nodes:
         self.names: list[str] = ["0"]
         self.renamed: dict[str, str] = {}
 
-    def __call__(self, name: str, line: int | None) -> int:
+    def __call__(self, name: str, line: Place | None) -> int:
         """Return the index of a node, adding it if it is new."""
         low = name.lower()
         if low in self._index:
@@ -99,7 +100,8 @@ class Builder:
         self.crossbars: list[Crossbar] = []
         self.inputs: list[int] = []
         self.outputs: list[tuple[int, int]] = []
-        self.lines: dict[str, int] = {}
+        self.lines: dict[str, Place | None] = {}
+        self.waveforms: dict[str, Waveform] = {}
 
     def loose(self, device: type[Device], name: str, pins: tuple[int, ...], values: dict[str, float]) -> None:
         """Add an element that belongs to no section: its bank holds all of its kind, not trainable."""
@@ -131,11 +133,12 @@ class Builder:
                 tuple(self.crossbars),
                 np.array(self.inputs, np.int64),
                 np.array(self.outputs, np.int64).reshape(-1, 2),
+                waveforms=self.waveforms,
             )
         except CircuitError as error:
             raise NetlistError(subject, [self._located(fault) for fault in error.faults]) from None
 
     def _located(self, fault: Fault) -> Fault:
         line = self.lines.get(fault.where.lower())
-        where = self.source.name if line is None else f"{self.source.name}:{line}"
+        where = self.source.name if line is None else str(line)
         return Fault(where, f"{fault.where}: {fault.what}")

@@ -1,20 +1,22 @@
-"""Dot lines of a netlist: parameters, options, temperatures and diode models, and what a diode line means."""
+"""Dot lines of a netlist: parameters, functions, options, temperatures, models, analyses, initial voltages."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from analogep.constants import CELSIUS_ZERO, NOMINAL_TEMPERATURE, thermal_voltage
-from analogep.spice.expressions import Parameters
-from analogep.spice.lexer import Line, Source, parse_number, tokens
-from analogep.spice.statements import Statement, number_of
+from analogep.constants import NOMINAL_TEMPERATURE
+from analogep.spice.analyses import Analysis, read_analysis
+from analogep.spice.expressions import Function, Parameters
+from analogep.spice.lexer import Line, Place, Source, assignments, parse_number, tokens
+from analogep.spice.models import KINDS, Model, kelvin, pairs_of, read_model
+from analogep.spice.statements import number_of
 
 DEFAULT_GMIN = 1e-12
 """Junction shunt [S] that SPICE uses when the netlist does not say."""
 
-_IGNORED_LINES = frozenset({".op", ".nodeset", ".ic", ".title", ".save", ".print", ".plot", ".probe", ".width"})
+_IGNORED_LINES = frozenset({".title", ".save", ".print", ".plot", ".probe", ".width"})
 """Lines that change nothing in the circuit or its operating point."""
 
 _IGNORED_OPTIONS = frozenset(
@@ -25,19 +27,6 @@ _IGNORED_OPTIONS = frozenset(
     """.split()  # noqa: SIM905  (a list of quoted words would be a page long)
 )
 """Tolerances and output options: they steer a simulator, they are no part of the circuit."""
-
-_MODEL_DEFAULTS = {"is": 1e-14, "n": 1.0, "rs": 0.0, "eg": 1.11, "xti": 3.0}
-_MODEL_INERT = frozenset({"m", "vj", "fc", "mj", "pb", "kf", "af", "level"})  # without cjo they do nothing at DC
-_MODEL_ZERO = {
-    "cjo": "junction capacitance",
-    "cj0": "junction capacitance",
-    "tt": "transit time",
-    "trs1": "temperature coefficient",
-    "trs2": "temperature coefficient",
-    "isr": "recombination current",
-    "jsw": "sidewall current",
-    "ikf": "high injection",
-}
 
 
 @dataclass
@@ -55,7 +44,13 @@ class Cards:
     temperature, nominal
         Default temperature of elements and of model parameters [K].
     models
-        Diode model parameters by lower-case name, ``tnom`` in °C.
+        Models by lower-case name; those of subcircuit instances have the instance and a colon in front.
+    globals
+        Nodes that are the same in all subcircuits, in lower case.
+    analyses
+        What the netlist asks for, in its order.
+    initial, guesses
+        Voltages [V] of ``.ic`` and ``.nodeset`` by lower-case node name, and where they stand.
     """
 
     parameters: Parameters
@@ -63,26 +58,81 @@ class Cards:
     gmin_given: bool = False
     temperature: float = NOMINAL_TEMPERATURE
     nominal: float = NOMINAL_TEMPERATURE
-    models: dict[str, dict[str, float]] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+    globals: set[str] = field(default_factory=set)
+    analyses: list[Analysis] = field(default_factory=list)
+    initial: dict[str, tuple[float, Place]] = field(default_factory=dict)
+    guesses: dict[str, tuple[float, Place]] = field(default_factory=dict)
+
+    def voltages(self, line: Line, parameters: Mapping[str, float], rename: Callable[[str], str]) -> None:
+        """Note the voltages of an ``.ic`` or ``.nodeset`` line, under the names that ``rename`` gives."""
+        word, _, rest = line.text.partition(" ")
+        found = list(_VOLTAGE.finditer(rest))
+        if not found or _VOLTAGE.sub("", rest).strip(" ,"):
+            raise ValueError(f"{word}: expected v(node)=value")
+        table = self.initial if word.lower() == ".ic" else self.guesses
+        for match in found:
+            table[rename(match.group(1)).lower()] = (number_of(match.group(2), parameters), line.number)
+
+
+_VOLTAGE = re.compile(r"v\s*\(\s*([^\s(),={}']+)\s*\)\s*=\s*(\{[^{}]*\}|'[^']*'|[^\s,(){}=']+)", re.IGNORECASE)
 
 
 def read_cards(lines: list[Line], source: Source) -> Cards:
     """Read all dot lines of a netlist, in any order; every fault goes to ``source``."""
     dots = [(line, tokens(line.text)) for line in lines if line.text.startswith(".") and not line.structured]
-    definitions: dict[str, str] = {}
-    for line, words in dots:
-        if words[0].lower() == ".param":
-            _attempt(source, line, _define, definitions, words)
-    cards = Cards(Parameters(definitions))
+    definitions, functions, places, faults = definitions_of([line for line, _ in dots])
+    for place, what in faults:
+        source.fault(place, what)
+    cards = Cards(Parameters(definitions, None, functions))
     for name in definitions:
-        line = next(li for li, w in dots if w[0].lower() == ".param" and name in map(str.lower, w))
-        _attempt(source, line, cards.parameters.__getitem__, name)
+        try:
+            cards.parameters[name]
+        except ValueError as error:
+            source.fault(places[name], str(error))
     for line, words in dots:
-        _attempt(source, line, _card, cards, words)
+        _attempt(source, line, _card, cards, line, words)
     for line in lines:
         if line.structured and line.text.startswith("gmin"):
             _attempt(source, line, _exact_gmin, cards, line.text.split())
     return cards
+
+
+def definitions_of(
+    lines: list[Line],
+) -> tuple[dict[str, str], dict[str, Function], dict[str, Place], list[tuple[Place, str]]]:
+    """Return the expressions of all ``.param`` lines, all ``.func``, the parameters' places, and all faults."""
+    definitions: dict[str, str] = {}
+    functions: dict[str, Function] = {}
+    places: dict[str, Place] = {}
+    faults: list[tuple[Place, str]] = []
+    for line in lines:
+        word = line.text.split(maxsplit=1)[0].lower()
+        try:
+            if word == ".param":
+                head, found = assignments(line.text)
+                if head.strip().lower() != ".param" or not found:
+                    raise ValueError(f".param: expected name=value at {head.strip()!r}")
+                for name in found:
+                    if not _NAME.fullmatch(name):
+                        raise ValueError(f".param: {name!r} is no name")
+                definitions.update(found)
+                places.update(dict.fromkeys(found, line.number))
+            elif word == ".func":
+                match = _FUNCTION.fullmatch(line.text)
+                if match is None:
+                    raise ValueError(".func: expected 'name(a, b) {expression}'")
+                names = tuple(n.strip().lower() for n in match.group(2).split(",") if n.strip())
+                if not all(map(_NAME.fullmatch, names)):
+                    raise ValueError(f".func {match.group(1)}: arguments are names")
+                functions[match.group(1).lower()] = (names, match.group(3) or match.group(4))
+        except ValueError as error:
+            faults.append((line.number, str(error)))
+    return definitions, functions, places, faults
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_FUNCTION = re.compile(r"\.func\s+([a-z_]\w*)\s*\(([^()]*)\)\s*=?\s*(?:\{([^{}]+)\}|'([^']+)')\s*", re.IGNORECASE)
 
 
 def _exact_gmin(cards: Cards, words: list[str]) -> None:
@@ -101,64 +151,32 @@ def _attempt(source: Source, line: Line, action: Callable[..., object], *argumen
         source.fault(line.number, str(error))
 
 
-def _define(definitions: dict[str, str], words: list[str]) -> None:
-    rest = words[1:]
-    while rest:
-        if len(rest) < 3 or rest[1] != "=" or rest[2] in "={}'":
-            raise ValueError(f".param: expected name=value at {rest[0]!r}")
-        value = rest[2]
-        definitions[rest[0].lower()] = value[1:-1] if value[0] in "{'" else value
-        rest = rest[3:]
-
-
-def _card(cards: Cards, words: list[str]) -> None:
+def _card(cards: Cards, line: Line, words: list[str]) -> None:
     word = words[0].lower()
-    if word == ".param" or word in _IGNORED_LINES:
+    if word in (".param", ".func") or word in _IGNORED_LINES:
         return
     if word in (".option", ".options", ".opt"):
         _options(cards, words[1:])
     elif word == ".temp":
         if len(words) != 2:
             raise ValueError(".temp takes one temperature in °C")
-        cards.temperature = _kelvin(number_of(words[1], cards.parameters))
+        cards.temperature = kelvin(number_of(words[1], cards.parameters))
     elif word == ".model":
-        _model(cards, words[1:])
-    elif word in (".include", ".inc", ".lib", ".subckt", ".ends"):
-        raise ValueError(f"{word} is not supported yet; put the elements into this netlist")
-    elif word in (".tran", ".ac", ".dc", ".noise", ".tf", ".disto", ".pz", ".sens", ".step"):
-        raise ValueError(f"{word}: only the operating point is read; remove this analysis")
+        _model(cards, words)
+    elif word in (".op", ".dc", ".tran"):
+        cards.analyses.append(read_analysis(words, cards.parameters))
+    elif word in (".ic", ".nodeset"):
+        cards.voltages(line, cards.parameters, str)
+    elif word == ".global":
+        cards.globals.update(map(str.lower, words[1:]))
+    elif word in (".ac", ".noise", ".tf", ".disto", ".pz", ".sens", ".step", ".four", ".meas", ".measure"):
+        raise ValueError(f"{word}: only .op, .dc and .tran are read; remove this analysis")
     else:
         raise ValueError(f"{words[0]} is not supported; remove it or write what it means")
 
 
-def _kelvin(celsius: float) -> float:
-    kelvin = celsius + CELSIUS_ZERO
-    if kelvin <= 0.0:
-        raise ValueError(f"{celsius:g} °C is below absolute zero")
-    return kelvin
-
-
-def _pairs(words: list[str]) -> list[tuple[str, str | None]]:
-    """Return ``key=value`` pairs and lone keywords (value ``None``)."""
-    found: list[tuple[str, str | None]] = []
-    at = 0
-    while at < len(words):
-        key = words[at].lower()
-        if key in "={}'":
-            raise ValueError(f"unexpected {key!r}")
-        if at + 1 < len(words) and words[at + 1] == "=":
-            if at + 2 >= len(words):
-                raise ValueError(f"{key} has no value")
-            found.append((key, words[at + 2]))
-            at += 3
-        else:
-            found.append((key, None))
-            at += 1
-    return found
-
-
 def _options(cards: Cards, words: list[str]) -> None:
-    for key, text in _pairs(words):
+    for key, text in pairs_of(words):
         if key in _IGNORED_OPTIONS:
             continue
         if key not in ("gmin", "temp", "tnom"):
@@ -167,9 +185,9 @@ def _options(cards: Cards, words: list[str]) -> None:
             raise ValueError(f"option {key} has no value")
         value = number_of(text, cards.parameters)
         if key == "temp":
-            cards.temperature = _kelvin(value)
+            cards.temperature = kelvin(value)
         elif key == "tnom":
-            cards.nominal = _kelvin(value)
+            cards.nominal = kelvin(value)
         elif value < 0.0:
             raise ValueError(f"gmin = {value:g} S must be non-negative")
         else:
@@ -177,65 +195,11 @@ def _options(cards: Cards, words: list[str]) -> None:
 
 
 def _model(cards: Cards, words: list[str]) -> None:
-    if len(words) < 2:
-        raise ValueError(".model needs a name and a type")
-    name, kind = words[0].lower(), words[1].lower()
-    if kind != "d":
-        raise ValueError(f"model {words[0]}: type {words[1]} is not supported; only diodes (D) are")
+    name = words[1].lower() if len(words) > 1 else ""
     if name in cards.models:
-        raise ValueError(f"model {words[0]} is defined twice")
-    card = dict(_MODEL_DEFAULTS)
-    cards.models[name] = card  # also if faulty, so that its diodes are not called undefined as well
-    for key, text in _pairs(words[2:]):
-        if text is None:
-            raise ValueError(f"model {words[0]}: {key} has no value")
-        value = number_of(text, cards.parameters)
-        key = {"js": "is"}.get(key, key)
-        if key in _MODEL_DEFAULTS or key == "tnom":
-            card[key] = value
-        elif key in _MODEL_ZERO:
-            if value != 0.0:
-                raise ValueError(f"model {words[0]}: {_MODEL_ZERO[key]} ({key}) is not supported; set it to 0")
-        elif key == "level" and value != 1.0:
-            raise ValueError(f"model {words[0]}: only level 1 is supported")
-        elif key not in _MODEL_INERT:
-            raise ValueError(f"model {words[0]}: parameter {key} is not supported; remove it")
-
-
-def diode_values(statement: Statement, cards: Cards) -> dict[str, float]:
-    """Return the parameters of :class:`~analogep.devices.Diode` for a D line, in SI units.
-
-    Where the model's ``tnom`` is not the diode's temperature, the saturation current follows SPICE's law
-    Is (T/Tnom)^(XTI/N) exp((T/Tnom - 1) Eg/(N kT/q)) (ngspice manual, section "Diode model").
-
-    Raises
-    ------
-    ValueError
-        If the model is not defined or its parameters are illegal.
-    """
-    card = cards.models.get(statement.reference)
-    if card is None:
-        raise ValueError(f"{statement.name}: model {statement.reference} is not defined")
-    extras = statement.extras
-    kelvin = _kelvin(extras["temp"]) if "temp" in extras else cards.temperature
-    nominal = _kelvin(card["tnom"]) if "tnom" in card else cards.nominal
-    saturation, n = card["is"], card["n"]
-    if not (saturation > 0 and n > 0 and card["rs"] >= 0):
-        raise ValueError(f"{statement.name}: model {statement.reference} needs is > 0, n > 0 and rs >= 0")
-    if kelvin != nominal:
-        thermal = n * thermal_voltage(kelvin)
-        ratio = kelvin / nominal
-        try:
-            saturation *= math.exp((ratio - 1.0) * card["eg"] / thermal) * math.pow(ratio, card["xti"] / n)
-        except OverflowError:
-            raise ValueError(f"{statement.name}: its saturation current overflows at {kelvin:g} K") from None
-    area = extras.get("area", 1.0)
-    if not area > 0:
-        raise ValueError(f"{statement.name}: area must be positive")
-    return {
-        "saturation_current": saturation * area,
-        "emission": n,
-        "series_resistance": card["rs"] / area,
-        "gmin": cards.gmin,
-        "temperature": kelvin,
-    }
+        raise ValueError(f"model {words[1]} is defined twice")
+    kind = words[2].lower() if len(words) > 2 else ""
+    if kind in KINDS:  # also if faulty, so that its elements are not called undefined as well
+        cards.models[name] = Model(kind, KINDS[kind].defaults)
+    name, model = read_model(words[1:], cards.parameters)
+    cards.models[name] = model

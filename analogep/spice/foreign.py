@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analogep.devices import CCCS, CCVS, REGISTRY, VoltageSource
+from analogep.devices import CCCS, CCVS, REGISTRY, Switch, VoltageSource
+from analogep.errors import AnalogepError
+from analogep.spice.analyses import Sweep, Transient
 from analogep.spice.builder import Builder, legal_name
-from analogep.spice.cards import Cards, diode_values
+from analogep.spice.cards import Cards
 from analogep.spice.deck import LETTERS
+from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
 from analogep.spice.statements import Statement
+from analogep.spice.stimuli import waveform
 
-_KINDS = {letter: REGISTRY[kind] for kind, letter in LETTERS.items()}
+_KINDS = {letter: REGISTRY[kind] for kind, letter in LETTERS.items() if letter != "M"} | {"S": Switch}
+_ELEMENTS = frozenset(_KINDS) | {"M"}
 _CONTROLLED = {"F": (CCCS, "gain"), "H": (CCVS, "transresistance")}
 
 
@@ -21,6 +26,8 @@ class ForeignReader:
         self.builder = builder
         self.cards = cards
         self.wanted = list(inputs)
+        self._from_initial = any(isinstance(a, Transient) and a.from_initial for a in cards.analyses)
+        self._swept = {x.source.lower() for a in cards.analyses if isinstance(a, Sweep) for x in a.axes}
         self._clamps: dict[str, tuple[int, float]] = {}  # lower-case wanted name -> node, voltage
 
     def read(self, statements: list[Statement]) -> None:
@@ -35,7 +42,7 @@ class ForeignReader:
             try:
                 if s.letter == "V":
                     self._source(s, users.get(s.key, []), clamped.get(s.key))
-                elif s.letter in _KINDS:
+                elif s.letter in _ELEMENTS:
                     self._element(s)
                 elif s.letter == "B":
                     raise ValueError(f"{s.name}: behavioural sources need a '*@ element' comment to be read")
@@ -56,9 +63,18 @@ class ForeignReader:
 
     def _element(self, s: Statement) -> None:
         pins = self._pins(s)
+        if s.letter in "LC" and "ic" in s.extras and self._from_initial:
+            raise ValueError(f"{s.name}: ic= is not supported with uic; write .ic v(node)=value")
+        if s.letter == "M":
+            drain, gate, source, bulk = pins
+            device = REGISTRY[model_of(s, self.cards).kind]
+            self._add(s, device, (drain, source, gate, bulk), mosfet_values(s, self.cards))
+            return
         device = _KINDS[s.letter]
         if s.letter == "D":
             values = diode_values(s, self.cards)
+        elif s.letter == "S":
+            values = switch_values(s, self.cards)
         elif s.letter == "R":
             if not s.value > 0:
                 raise ValueError(f"{s.name}: resistance {s.value:g} Ω must be positive; a short joins its nodes")
@@ -67,6 +83,19 @@ class ForeignReader:
             (key,) = device.parameters()
             values = {key: s.value}
         self._add(s, device, pins, values)
+        if s.waveform is not None:
+            self._wave(s, legal_name(s.name), values)
+
+    def _wave(self, s: Statement, name: str, values: dict[str, float]) -> None:
+        """Note a source's waveform; its value at time zero is the DC value, unless the line gives one."""
+        try:
+            wave = waveform(s, self.cards.analyses)
+        except AnalogepError as error:
+            raise ValueError(f"{s.name}: {error}") from None
+        self.builder.waveforms[name] = wave
+        if not s.dc:
+            (key,) = values
+            values[key] = float(wave.value(0.0))
 
     # --- sources, their sensing, and inputs ------------------------------------------------------------
 
@@ -85,11 +114,16 @@ class ForeignReader:
             if users:  # the ports stand between the node and a new node that is clamped in its place
                 node = self.builder.nodes.fresh(f"{self.builder.nodes.names[node]}_clamped")
                 p, end = (p, node) if n == 0 else (node, n)
+            if s.waveform is not None:
+                raise ValueError(f"{s.name}: an input has no waveform; give it to transient() as an input")
             self._clamps[wanted] = (node, sign * s.value)
-        elif s.value != 0.0 or not users:
+        elif s.value != 0.0 or not users or s.waveform is not None or s.key in self._swept:
             if users:
                 end = self.builder.nodes.fresh(f"{s.name}_sensed")
-            self._add(s, VoltageSource, (p, end), {"voltage": s.value})
+            values = {"voltage": s.value}
+            if s.waveform is not None:
+                self._wave(s, legal_name(s.name), values)
+            self._add(s, VoltageSource, (p, end), values)
             p, end = end, n
         for k, user in enumerate(users):
             last = k == len(users) - 1

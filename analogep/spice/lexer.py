@@ -28,65 +28,95 @@ _TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|=|[^\s,()={}']+|[{}']")
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where text stands: file, line (counted from 1), and the subcircuit instances around it.
+
+    Attributes
+    ----------
+    file, line
+        Name of the file as it was opened, and its line.
+    instances
+        Path of the instance that the text was flattened into, such as ``x1.xload``.
+    """
+
+    file: str
+    line: int
+    instances: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f" (in {self.instances})" if self.instances else "")
+
+
+@dataclass(frozen=True)
 class Line:
     """One logical line: where it starts, its text, and whether it is a structured comment."""
 
-    number: int
+    number: Place
     text: str
     structured: bool = False
 
 
 class Source:
-    """A netlist's name and the faults found in it so far, each with its line."""
+    """A netlist's name and the faults found in it so far, each with its place."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.faults: list[Fault] = []
 
-    def fault(self, line: int | None, what: str) -> None:
-        """Note a fault at a line (counted from 1), or of the netlist as a whole."""
-        self.faults.append(Fault(self.name if line is None else f"{self.name}:{line}", what))
+    def fault(self, place: Place | None, what: str) -> None:
+        """Note a fault at a place, or of the netlist as a whole."""
+        self.faults.append(Fault(self.name if place is None else str(place), what))
 
 
-def logical_lines(text: str, source: Source) -> tuple[str, list[Line]]:
+def logical_lines(text: str, source: Source, file: str | None = None) -> tuple[str, list[Line]]:
     """Return the title and the logical lines up to ``.end``.
 
     Comments and ``.control`` blocks are dropped; lines that begin with ``+`` are joined to the one before.
+
+    Parameters
+    ----------
+    text
+        The whole text; ends of lines as on any system.
+    source
+        Gets the faults.
+    file
+        Name of an included file, which has no title; ``None`` for the netlist itself.
     """
-    physical = text.split("\n")
-    title = physical[0].strip().removeprefix("*").strip()
+    physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    title = "" if file is not None else physical[0].strip().removeprefix("*").strip()
     lines: list[Line] = []
     ended = False
-    for number, raw in _outside_control(physical, source):
+    for place, raw in _outside_control(physical, source, file):
         if ended:
             if raw and not raw.startswith("*"):
-                source.fault(number, f"text after .end: {_shown(raw)}; a netlist holds one circuit")
+                source.fault(place, f"text after .end: {_shown(raw)}; a netlist holds one circuit")
                 break
         elif raw.startswith(MARK):
-            _add_structured(lines, number, raw, source)
+            _add_structured(lines, place, raw, source)
         elif raw.startswith("*"):
             continue
         elif stripped := _TRAILING.split(raw, maxsplit=1)[0].strip():
-            ended = _add(lines, number, stripped, source)
+            ended = _add(lines, place, stripped, source)
     return title, lines
 
 
-def _outside_control(physical: list[str], source: Source) -> Iterator[tuple[int, str]]:
-    opened = 0
-    for number, raw in enumerate(physical[1:], start=2):
+def _outside_control(physical: list[str], source: Source, file: str | None) -> Iterator[tuple[Place, str]]:
+    opened: Place | None = None
+    name, start = (source.name, 1) if file is None else (file, 0)
+    for number, raw in enumerate(physical[start:], start=start + 1):
         line = raw.strip()
         word = line[:9].lower().split(maxsplit=1)[:1]
         if opened:
-            opened = 0 if word == [".endc"] else opened
+            opened = None if word == [".endc"] else opened
         elif word == [".control"]:
-            opened = number
+            opened = Place(name, number)
         else:
-            yield number, line
+            yield Place(name, number), line
     if opened:
         source.fault(opened, ".control without .endc")
 
 
-def _add_structured(lines: list[Line], number: int, raw: str, source: Source) -> None:
+def _add_structured(lines: list[Line], number: Place, raw: str, source: Source) -> None:
     if not raw.startswith(CONTINUED):
         lines.append(Line(number, raw[len(MARK) :].strip(), structured=True))
     elif lines and lines[-1].structured:
@@ -96,7 +126,7 @@ def _add_structured(lines: list[Line], number: int, raw: str, source: Source) ->
         source.fault(number, f"{CONTINUED} continues no structured comment")
 
 
-def _add(lines: list[Line], number: int, text: str, source: Source) -> bool:
+def _add(lines: list[Line], number: Place, text: str, source: Source) -> bool:
     """Add a line or a continuation; return whether it is ``.end``."""
     if text.lower() == ".end":
         return True
@@ -113,6 +143,53 @@ def _add(lines: list[Line], number: int, text: str, source: Source) -> bool:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def assignments(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``words a = 1 b={2*c}`` into what stands before the first name, and values by lower-case name.
+
+    Braces and quotes around a value go.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing or malformed, or a name is given twice.
+    """
+    heads = list(_ASSIGNED.finditer(_blanked(text)))
+    if not heads:
+        return text, {}
+    found: dict[str, str] = {}
+    for head, after in zip(heads, [*heads[1:], None], strict=True):
+        name = head.group(1).lower()
+        value = text[head.end() : after.start() if after else len(text)].strip(" \t,")
+        if len(value) > 1 and (value[0], value[-1]) in (("{", "}"), ("'", "'")):
+            value = value[1:-1]
+        if not value.strip():
+            raise ValueError(f"{name} has no value")
+        if re.search(r"[{}']|(?<![=!<>])=(?!=)", value):
+            raise ValueError(f"{name}: unexpected {_shown(value)}")
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = value
+    return text[: heads[0].start()], found
+
+
+_ASSIGNED = re.compile(r"([^\s,(){}='<>!&|?:*/+^%-]+)\s*=(?!=)")
+
+
+def _blanked(text: str) -> str:
+    """Return ``text`` with what stands in braces, quotes or parentheses replaced by ``~``."""
+    out, depth, quoted = [], 0, False
+    for c in text:
+        if c == "'":
+            quoted = not quoted
+        elif not quoted and c in "{(":
+            depth += 1
+        inside = quoted or depth > 0
+        if not quoted and c in "})":
+            depth = max(depth - 1, 0)
+        out.append("~" if inside else c)
+    return "".join(out)
 
 
 def tokens(text: str) -> list[str]:

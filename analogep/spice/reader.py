@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.errors import InputError
 from analogep.solve import Nudge
+from analogep.spice.analyses import Analysis
 from analogep.spice.builder import Builder
-from analogep.spice.cards import Cards, read_cards
+from analogep.spice.cards import read_cards
 from analogep.spice.foreign import ForeignReader
+from analogep.spice.includes import Includer
 from analogep.spice.layers import flattened
-from analogep.spice.lexer import Line, Source, logical_lines
+from analogep.spice.lexer import Line, Place, Source, logical_lines
 from analogep.spice.sections import INSIDE, OPENS, Section, SectionReader
-from analogep.spice.statements import Statement, parse_statement
+from analogep.spice.statements import Statement
+from analogep.spice.subcircuits import Flattener, read_definitions
 
 Array = NDArray[np.float64]
 Output = str | tuple[str, str]
@@ -39,6 +43,10 @@ class Netlist:
         Its first line.
     renamed
         Nodes whose name a circuit does not allow, and what they are called instead.
+    analyses
+        What its ``.op``, ``.dc`` and ``.tran`` lines ask for, in their order.
+    initial, guesses
+        Voltages [V] of its ``.ic`` and ``.nodeset`` lines, by node.
     """
 
     circuit: Circuit
@@ -46,32 +54,40 @@ class Netlist:
     nudge: Nudge | None = None
     title: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
+    analyses: tuple[Analysis, ...] = ()
+    initial: dict[str, float] = field(default_factory=dict)
+    guesses: dict[str, float] = field(default_factory=dict)
 
 
 def from_netlist(
     text: str,
     *,
     source: str = "<netlist>",
+    base: str | Path | None = None,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[Output] | None = None,
 ) -> Circuit:
     """Return the circuit of a netlist; arguments and errors are those of :func:`read_netlist`."""
-    return read_netlist(text, source=source, inputs=inputs, outputs=outputs).circuit
+    return read_netlist(text, source=source, base=base, inputs=inputs, outputs=outputs).circuit
 
 
 def read_netlist(
     text: str,
     *,
     source: str = "<netlist>",
+    base: str | Path | None = None,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[Output] | None = None,
 ) -> Netlist:
     """Read a netlist.
 
-    Understood are the elements R C V I D E G F H (linear, DC), ``.model`` for diodes, ``.param`` with
-    arithmetic, ``.options`` gmin, temp and tnom, and ``.temp``. Skipped, since they change no operating
-    point: tolerances, ``.op``, ``.nodeset``, ``.ic``, output lines and ``.control`` blocks. Anything else is
-    a fault. A diode's shunt is the netlist's gmin, 1e-12 S unless it says otherwise, as in SPICE.
+    Understood are the elements R C L V I E G F H (linear), D M S with their ``.model`` (MOSFETs of level 1),
+    X with ``.subckt``; the waveforms PULSE, SIN and PWL; ``.param`` and ``.func`` with ngspice's expressions,
+    ``.include``, ``.lib``, ``.global``, ``.options`` gmin, temp and tnom, ``.temp``, ``.ic``, ``.nodeset``;
+    and ``.op``, ``.dc`` and ``.tran``. Skipped, since they change no result: tolerances, output lines and
+    ``.control`` blocks. Anything else is a fault. The shunt of a junction is the netlist's gmin, 1e-12 S
+    unless it says otherwise, as in SPICE. Elements of subcircuits are called ``x1.R1``; see
+    :mod:`analogep.spice.subcircuits`.
 
     Parameters
     ----------
@@ -79,6 +95,8 @@ def read_netlist(
         The netlist; its first line is the title.
     source
         Its name in messages, such as the file's.
+    base
+        Folder to which its ``.include`` and ``.lib`` lines are relative; without it they must be absolute.
     inputs
         For a netlist without structured comments: V sources to ground, or nodes, that become inputs. The
         source of an input is removed and its voltage returned. If F or H elements sense that source, the
@@ -99,12 +117,13 @@ def read_netlist(
         If ``inputs`` or ``outputs`` are given for a netlist that names its own.
     """
     origin = Source(source)
-    title, lines = logical_lines(text.replace("\r\n", "\n").replace("\r", "\n"), origin)
-    lines = flattened(lines, origin)
-    cards = read_cards(lines, origin)
+    title, lines = logical_lines(text, origin)
+    lines = flattened(Includer(origin).expand(lines, None if base is None else Path(base)), origin)
+    root = read_definitions(lines, origin)
+    cards = read_cards(root.lines, origin)
     builder = Builder(origin)
     ours = SectionReader(builder, cards)
-    sections = _sections(lines, cards, origin, ours)
+    sections = _sections(root.lines, Flattener(root, cards, origin), origin, ours)
     foreign = ForeignReader(builder, cards, _plain(inputs))
     loose: list[Statement] = []
     for section in sections:
@@ -127,9 +146,40 @@ def read_netlist(
         origin.fault(None, str(error))
     if not (builder.blocks or builder.crossbars or builder.inputs or origin.faults):
         origin.fault(None, "has no elements")
+    initial = _voltages(cards.initial, builder)
+    guesses = _voltages(cards.guesses, builder)
     circuit = builder.circuit()
     array = None if voltages is None else np.array([voltages], float).reshape(1, -1)
-    return Netlist(circuit, array, nudge, title, builder.nodes.renamed)
+    renamed = builder.nodes.renamed
+    return Netlist(circuit, array, nudge, title, renamed, tuple(cards.analyses), initial, guesses)
+
+
+def read_file(
+    path: str | Path, *, inputs: Sequence[str] | None = None, outputs: Sequence[Output] | None = None
+) -> Netlist:
+    """Read a netlist's file; names in it are relative to its folder.
+
+    Arguments and errors are those of :func:`read_netlist`; :class:`InputError` also if it cannot be read.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise InputError(f"cannot read {path}: {reason}") from None
+    return read_netlist(text, source=str(path), base=path.parent, inputs=inputs, outputs=outputs)
+
+
+def _voltages(given: dict[str, tuple[float, Place]], builder: Builder) -> dict[str, float]:
+    """Return voltages by the circuit's name of each node; a node that does not exist is a fault."""
+    found: dict[str, float] = {}
+    for name, (value, place) in given.items():
+        node = builder.nodes.known(name)
+        if node is None:
+            builder.source.fault(place, f"there is no node {name}")
+        else:
+            found[builder.nodes.names[node]] = value
+    return found
 
 
 def _plain(names: Sequence[str] | None) -> Sequence[str]:
@@ -138,7 +188,7 @@ def _plain(names: Sequence[str] | None) -> Sequence[str]:
     return names or ()
 
 
-def _sections(lines: list[Line], cards: Cards, origin: Source, ours: SectionReader) -> list[Section]:
+def _sections(lines: list[Line], flat: Flattener, origin: Source, ours: SectionReader) -> list[Section]:
     """Sort element lines and structured comments into sections; note the faults of each line."""
     sections = [Section(None)]
     for line in lines:
@@ -146,7 +196,9 @@ def _sections(lines: list[Line], cards: Cards, origin: Source, ours: SectionRead
             if line.text.startswith("."):
                 continue
             try:
-                sections[-1].entries.append(_statement(line, cards))
+                if line.text[0] in "xX" and sections[-1].head is not None:
+                    raise ValueError("a subcircuit stands in no section; close the section with '*@ end'")
+                sections[-1].entries += _statements(line, flat)
             except ValueError as error:
                 origin.fault(line.number, str(error))
             continue
@@ -169,7 +221,7 @@ def _sections(lines: list[Line], cards: Cards, origin: Source, ours: SectionRead
     return sections
 
 
-def _statement(line: Line, cards: Cards) -> Statement:
+def _statements(line: Line, flat: Flattener) -> list[Statement]:
     """Parse an element line; a resistor with a literal value skips the general machinery."""
     words = line.text.split()
     if len(words) == 4 and words[0][0] in "Rr" and not set("(),={}'") & set(line.text):
@@ -179,8 +231,8 @@ def _statement(line: Line, cards: Cards) -> Statement:
             pass
         else:
             if 0.0 < value < float("inf"):
-                return Statement("R", f"R{words[0][1:]}", (words[1], words[2]), value, line=line.number)
-    return parse_statement(line, cards.parameters)
+                return [Statement("R", f"R{words[0][1:]}", (words[1], words[2]), value, line=line.number)]
+    return flat.statements(line)
 
 
 def _name_outputs(builder: Builder, outputs: Sequence[Output] | None) -> None:
@@ -195,4 +247,4 @@ def _name_outputs(builder: Builder, outputs: Sequence[Output] | None) -> None:
             builder.outputs.append((nodes[0] or 0, nodes[1] or 0))
 
 
-__all__ = ["Netlist", "from_netlist", "read_netlist"]
+__all__ = ["Netlist", "from_netlist", "read_file", "read_netlist"]

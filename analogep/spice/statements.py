@@ -8,21 +8,16 @@ from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
 from analogep.spice.expressions import evaluate
-from analogep.spice.lexer import Line, parse_number, tokens
+from analogep.spice.lexer import Line, Place, parse_number, tokens
 
-_WAVEFORMS = frozenset(
-    {"pulse", "sin", "exp", "pwl", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"}
-)
+_WAVEFORMS = frozenset({"pulse", "sin", "pwl"})
+_FOREIGN_WAVEFORMS = frozenset({"exp", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"})
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _UNSUPPORTED = {
     "J": "JFETs are not supported",
     "K": "coupled inductors are not supported",
-    "L": "inductors are not supported; at DC one is a short: join its nodes",
-    "M": "MOSFETs are not supported",
     "Q": "bipolar transistors are not supported",
-    "S": "switches are not supported",
-    "W": "switches are not supported",
-    "X": "subcircuits are not supported yet; flatten the netlist",
+    "W": "current-controlled switches are not supported; sense the current with H, and switch by its voltage",
 }
 
 
@@ -42,9 +37,13 @@ class Statement:
         Lower-case name of the controlling source (F, H) or of the model (D); the expression of a B source
         without blanks.
     extras
-        Other numbers, by lower-case keyword.
+        Other numbers, by lower-case keyword; of a switch ``closed``, 0 or 1.
+    waveform
+        Keyword in lower case and numbers of a source's waveform, as written.
+    dc
+        Whether a source gives its DC value.
     line
-        Line of the netlist.
+        Where it stands.
     """
 
     letter: str
@@ -53,7 +52,9 @@ class Statement:
     value: float = 0.0
     reference: str = ""
     extras: Mapping[str, float] = field(default_factory=dict)
-    line: int = 0
+    waveform: tuple[str, tuple[float, ...]] | None = None
+    dc: bool = False
+    line: Place | None = None
 
     @property
     def key(self) -> str:
@@ -72,6 +73,10 @@ class Statement:
         numbers = [a for a in primitive.args if not isinstance(a, str)]
         if self.letter == "D":
             return True
+        if self.letter == "M":
+            return numbers == [self.extras.get("l", 1e-4), self.extras.get("w", 1e-4)]
+        if self.letter == "S":
+            return names == ["on" if self.extras.get("closed") else "off"]
         return names == ([self.reference] if self.reference else []) and (not numbers or numbers == [self.value])
 
 
@@ -169,16 +174,17 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
 
 def _passive(words: _Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
-    long = {"R": ("resistance", "r"), "C": ("capacitance", "c")}[letter]
+    long = {"R": ("resistance", "r"), "C": ("capacitance", "c"), "L": ("inductance", "l")}[letter]
     what = long[0]
     value = None if words.peek(1) == "=" else words.number(what)
     extras = words.pairs()
     given = [extras.pop(key) for key in long if key in extras]
     if len(given) + (value is not None) != 1:
         raise ValueError(f"give the {what} once")
-    extras.pop("ic", None)  # an initial condition; it does not hold an operating point
+    initial = {"ic": extras.pop("ic")} if "ic" in extras and letter != "R" else {}
     _only_zero(extras, frozenset({"tc1", "tc2", "tc"}), "a temperature coefficient")
-    return Statement(letter, name, nodes, given[0] if value is None else value, line=line.number)
+    number = given[0] if value is None else value
+    return Statement(letter, name, nodes, number, extras=initial, line=line.number)
 
 
 def _only_zero(extras: Mapping[str, float], known: frozenset[str], what: str) -> None:
@@ -192,10 +198,22 @@ def _only_zero(extras: Mapping[str, float], known: frozenset[str], what: str) ->
 def _independent(words: _Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     value: float | None = None
+    waveform: tuple[str, tuple[float, ...]] | None = None
     while words.more():
         key = words.peek()
+        if key in _FOREIGN_WAVEFORMS:
+            raise ValueError(f"the waveform {key} is not supported; use pulse, sin or pwl")
         if key in _WAVEFORMS:
-            raise ValueError(f"the waveform {key} is not supported; give a DC value")
+            if waveform is not None:
+                raise ValueError("two waveforms; give one")
+            words.word(key)
+            numbers: list[float] = []
+            while words.more() and not words.peek().isalpha():
+                numbers.append(words.number(f"argument {len(numbers) + 1} of {key}"))
+            if words.peek(1) == "=":
+                raise ValueError(f"{words.peek()} of the waveform {key} is not supported; write it out with pwl")
+            waveform = (key, tuple(numbers))
+            continue
         if key == "ac":  # small-signal magnitude and phase: no part in an operating point
             words.word(key)
             for what in ("magnitude", "phase"):
@@ -209,7 +227,7 @@ def _independent(words: _Words, letter: str, name: str, line: Line) -> Statement
         if value is not None:
             raise ValueError(f"unexpected {words.peek()!r}")
         value = words.number("DC value")
-    return Statement(letter, name, nodes, 0.0 if value is None else value, line=line.number)
+    return Statement(letter, name, nodes, value or 0.0, waveform=waveform, dc=value is not None, line=line.number)
 
 
 def _is_number(token: str) -> bool:
@@ -252,6 +270,33 @@ def _diode(words: _Words, letter: str, name: str, line: Line) -> Statement:
     return Statement(letter, name, nodes, reference=model, extras=extras, line=line.number)
 
 
+def _transistor(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(4)
+    model = words.word("the model name").lower()
+    extras: dict[str, float] = {}
+    for key, value in words.pairs(flags=("off",)).items():  # "off" is a hint for the first iteration
+        if key in ("l", "w") and not value > 0:
+            raise ValueError(f"{key} must be positive")
+        if key in ("l", "w", "temp"):
+            extras[key] = value
+        elif key not in _JUNCTION_SIZES and not (key == "m" and value == 1.0):
+            raise ValueError(f"parameter {key} is not supported")
+    return Statement(letter, name, nodes, reference=model, extras=extras, line=line.number)
+
+
+_JUNCTION_SIZES = frozenset({"ad", "as", "pd", "ps", "nrd", "nrs"})
+"""They scale model parameters that must be zero here."""
+
+
+def _switch(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    nodes = words.nodes(4)
+    model = words.word("the model name").lower()
+    closed = 0.0
+    if words.peek() in ("on", "off"):
+        closed = float(words.word("on or off").lower() == "on")
+    return _finish(words, Statement(letter, name, nodes, 0.0, model, {"closed": closed}, line=line.number))
+
+
 def _behavioural(words: _Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     kind, equals, expression = line.text.partition("=")
@@ -264,6 +309,9 @@ _Parser = Callable[[_Words, str, str, Line], Statement]
 _PARSERS: dict[str, _Parser] = {
     "R": _passive,
     "C": _passive,
+    "L": _passive,
+    "M": _transistor,
+    "S": _switch,
     "V": _independent,
     "I": _independent,
     "E": _voltage_controlled,
