@@ -1,8 +1,7 @@
-"""The reference circuits in ``netlists/`` have the voltages that they must have, natively and in ngspice."""
+"""The reference circuits in ``netlists/`` have the voltages that they must have: natively, in ngspice, in PySpice."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -20,11 +19,13 @@ FOLDER = Path(__file__).parents[2] / "netlists"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/expected.toml"))
 
 
+def expected_of(case: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / case / "expected.toml").read_text())
+
+
 def load(case: str) -> tuple[Netlist, dict[str, Any]]:
     path = FOLDER / case / "circuit.cir"
-    return read_netlist(path.read_text(), source=str(path)), tomllib.loads(
-        (FOLDER / case / "expected.toml").read_text()
-    )
+    return read_netlist(path.read_text(), source=str(path), base=path.parent), expected_of(case)
 
 
 def assert_voltages(found: dict[str, float], expected: dict[str, Any]) -> None:
@@ -33,7 +34,7 @@ def assert_voltages(found: dict[str, float], expected: dict[str, Any]) -> None:
 
 
 def test_there_are_cases() -> None:
-    assert len(CASES) >= 9
+    assert len(CASES) >= 15
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -52,15 +53,27 @@ def test_ngspice_solution_of_what_was_read(case: str) -> None:
     assert_voltages(dict(zip(netlist.circuit.nodes, solution.voltages[0], strict=True)), expected)
 
 
+@pytest.mark.ngspice
+@pytest.mark.parametrize("case", CASES)
+def test_pyspice_solution_of_what_was_read(case: str) -> None:
+    """Built by PySpice element by element, without our writer."""
+    pytest.importorskip("PySpice")
+    netlist, expected = load(case)
+    solution = operating_point(netlist.circuit, netlist.inputs, netlist.nudge, engine="pyspice")
+    assert_voltages(dict(zip(netlist.circuit.nodes, solution.voltages[0], strict=True)), expected)
+    written = operating_point(netlist.circuit, netlist.inputs, netlist.nudge)
+    np.testing.assert_allclose(solution.voltages, written.voltages, rtol=0, atol=expected["tolerance"])
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_ngspice_solution_of_the_file_itself(case: str, ngspice: str, tmp_path: Path) -> None:
     """Without our reader or writer in between."""
-    _, expected = load(case)
-    shutil.copy(FOLDER / case / "circuit.cir", tmp_path)
+    expected = expected_of(case)
+    text = (FOLDER / case / "circuit.cir").read_text()
+    text = text.replace("../subcircuits", str(FOLDER / "subcircuits"))
     options = ".options reltol=1e-9 vntol=1e-12 abstol=1e-18\n"
-    text = (tmp_path / "circuit.cir").read_text()
     script = f"{options}.control\nop\nwrite out.raw\nquit 0\n.endc\n.end"
-    (tmp_path / "circuit.cir").write_text(text.replace("\n.op\n", "\n").replace("\n.end", f"\n{script}"))
+    (tmp_path / "circuit.cir").write_text(text.replace("\n.op\n", "\n").replace("\n.end\n", f"\n{script}\n"))
     subprocess.run([ngspice, "-n", "-b", "circuit.cir"], cwd=tmp_path, capture_output=True, timeout=30)
     found = read_operating_point(tmp_path / "out.raw")
     assert found is not None
