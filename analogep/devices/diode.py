@@ -13,6 +13,7 @@ from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
 
 _MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
+_LOAD_TOLERANCE = 1e-3  # of a load point, which is a point of contact and no result
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class Diode(OnePort):
     @staticmethod
     def limit(v_new: Array, v_old: Array, p: Values) -> Array:
         return limit_junction(v_new, v_old, junction_width(p), critical_voltage(p))
+
+    @staticmethod
+    def load_point(v_open: Array, resistance: Array, p: Values) -> Array:
+        own = p["series_resistance"]
+        w = _junction_voltage(v_open, {**p, "series_resistance": own + resistance}, _LOAD_TOLERANCE)
+        return v_open - resistance / (own + resistance) * (v_open - w)
 
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
@@ -131,8 +138,8 @@ def _junction(w: Array, p: Values) -> tuple[Array, Array]:
     return i + gmin * w, g + gmin
 
 
-def _junction_voltage(v: Array, p: Values) -> Array:
-    """Solve v = w + Rs i(w) for the junction voltage w, elementwise."""
+def _junction_voltage(v: Array, p: Values, tolerance: float = 1e-15) -> Array:
+    """Solve v = w + Rs i(w) for the junction voltage w, elementwise; ``tolerance`` is relative to |w| + nV_T."""
     resistance = p["series_resistance"]
     if not np.any(resistance):
         return v
@@ -147,6 +154,6 @@ def _junction_voltage(v: Array, p: Values) -> Array:
         i, g = _junction(w, p)
         step = (w + resistance * i - v) / (1.0 + resistance * g)
         w = w - step
-        if np.all(np.abs(step) <= 1e-15 * (np.abs(w) + nvt)):
+        if np.all(np.abs(step) <= tolerance * (np.abs(w) + nvt)):
             break
     return w

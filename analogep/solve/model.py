@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import MultiPort, OnePort
+from analogep.devices.base import Values
 from analogep.errors import InputError
 from analogep.solve.plan import Plan, plan_for
 
@@ -23,6 +24,12 @@ Index = NDArray[np.int64]
 
 DENSE_LIMIT = 700
 """Number of unknowns up to which the linear part is a dense matrix."""
+
+_YIELDING = 2.0
+"""Resistance that a node shows, relative to what it would be with all of its neighbours held."""
+
+_FREE_STEP = 0.1
+"""Step of a junction, in units of nV_T, that its tangent describes well enough."""
 
 
 class _Entries:
@@ -286,12 +293,37 @@ class Model:
         return np.concatenate([i for i, _ in parts], axis=1), np.concatenate([g for _, g in parts], axis=1)
 
     def limit(self, u_new: Array, u_old: Array) -> Array:
-        """Return the junction voltages at which to linearise next, (B, E)."""
-        parts = [
-            _one_port(bank).limit(u_new[:, s], u_old[:, s], bank.values)
-            for bank, s in zip(self.nonlinear, self._slices, strict=True)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        """Return the junction voltages at which to linearise next, (B, E).
+
+        Parameters
+        ----------
+        u_new
+            Voltages (B, E) [V] that solve the linearised circuit.
+        u_old
+            Voltages (B, E) [V] at which it was linearised.
+        """
+        out = np.empty_like(u_new)
+        for bank, s in zip(self.nonlinear, self._slices, strict=True):
+            device = _one_port(bank)
+            if device.load_point is OnePort.load_point:
+                out[:, s] = device.limit(u_new[:, s], u_old[:, s], bank.values)
+            else:
+                out[:, s] = _meet_load(device, u_new[:, s], u_old[:, s], bank.values, self._loads[s])
+        return out
+
+    @cached_property
+    def _loads(self) -> Array:
+        """Guess of the resistance [Ω] that each nonlinear one-port sees, (E,); infinite where nothing loads it.
+
+        A node whose neighbours were all held would have 1/G, its diagonal of the linear part; they are not.
+        """
+        u, share = self.plan.unknown[self.junction_pins], np.abs(self.t * self.w)[self.junction_pins]
+        if not self.plan.size:
+            return np.zeros(len(u))
+        with np.errstate(divide="ignore"):
+            each = np.where(u >= 0, share / self.linear_diagonal[u], 0.0)
+        total: Array = _YIELDING * each.sum(axis=1)
+        return total
 
     @cached_property
     def _slices(self) -> tuple[slice, ...]:
@@ -401,6 +433,30 @@ def crossbar_currents(g: Array, rows: Array, columns: Array) -> tuple[Array, Arr
 def scatter_add(target: Array, columns: Index, values: Array) -> None:
     """Add ``values`` (B, k) to the named ``columns`` of ``target`` in place; columns may repeat."""
     np.add.at(target, (slice(None), columns), values)  # type: ignore[arg-type]
+
+
+def _meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, load: Array) -> Array:
+    """Return where the law meets the load line through the linearised solution, (B, E) [V].
+
+    The line passes through (u_new, i_new) of the tangent with a slope of −1/R. Without a load this is the
+    voltage step of Newton's method, which overshoots upwards and comes down by nV_T a time; with an infinite
+    one it is the step to the law's own voltage at i_new, as SPICE limits upwards. In between, a diode that
+    turns on goes to its place in one step. Steps of less than a tenth of nV_T are taken as they are, so the
+    end is Newton's. An element that is turned off lands no lower than at 0 V or u_new.
+    """
+    width = np.broadcast_to(np.asarray(device.thermal_scale(p)), u_new.shape)
+    far = (u_new > 0.0) & (np.abs(u_new - u_old) > _FREE_STEP * width)
+    out = np.where(far & ~np.isfinite(load), device.limit(u_new, u_old, p), u_new)
+    far &= np.isfinite(load) & (load > 0.0)
+    where = np.nonzero(far)
+    if len(where[0]):
+        few = {key: np.broadcast_to(value, u_new.shape[1:])[where[1]] for key, value in p.items()}
+        new, old, resistance = u_new[where], u_old[where], load[where[1]]
+        i, g = device.current(old, few)
+        met = device.load_point(new + resistance * (i + g * (new - old)), resistance, few)
+        assert met is not None
+        out[where] = np.maximum(met, 0.0)
+    return out
 
 
 def _one_port(bank: Bank) -> type[OnePort]:
