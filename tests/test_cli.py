@@ -162,6 +162,8 @@ FAULTY_COMMANDS = {
     "input without a voltage": (["solve", "divider.cir", "--input", "a"], "NODE=VOLT"),
     "input that is not finite": (["solve", "divider.cir", "--input", "a=nan"], "NODE=VOLT"),
     "export of a folder that is no run": (["export", "."], "is not a run folder"),
+    "wrapper and a file": (["export", ".", "--wrapper", "a", "-o", "b"], "give neither --output"),
+    "wrapper in another dialect": (["export", ".", "--wrapper", "a", "--dialect", "xyce"], "give neither"),
     "verify of a folder that is no run": (["verify", "."], "is not a run folder"),
     "verify of nothing": (["verify", "nothing"], "cannot read nothing"),
     "negative tolerance": (["verify", "divider.cir", "--tolerance", "-1"], "--tolerance"),
@@ -249,6 +251,29 @@ def test_export_and_solve_agree_with_the_trained_circuit(command, tmp_path, no_n
     wanted = problem.solver(problem.circuit, problem.test.inputs[:1]).voltage("y0")[0]
     shown = next(line for line in out.splitlines() if " y0 " in line)
     assert float(shown.replace("│", " ").split()[-1]) == pytest.approx(wanted, rel=1e-11)
+
+
+@pytest.mark.ngspice
+def test_a_wrapper_and_its_layers_run_in_ngspice(command, tmp_path, ngspice):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    assert command("train", config, "--set", "training.epochs=1")[0] == 0
+    arguments = ("export", "runs/tiny-001", "--sample", "1", "--hierarchy")
+    code, _, err = command(*arguments, "deep")
+    assert (code, "use one of flat, layers" in err) == (2, True)
+    code, out, _ = command(*arguments, "layers", "--wrapper", "out")
+    assert code == 0
+    assert "ngspice -b wrapper.cir" in out
+    assert ".subckt W1 " in (tmp_path / "out" / "core.cir").read_text()
+    done = subprocess.run([ngspice, "-n", "-b", "wrapper.cir"], cwd=tmp_path / "out", capture_output=True)
+    assert done.returncode == 0
+    names, values = (tmp_path / "out" / "voltages.txt").read_text().splitlines()
+    from analogep.training.folder import read_run
+
+    problem = read_run(tmp_path / "runs" / "tiny-001").problem
+    wanted = problem.solver(problem.circuit, problem.test.inputs[1:2]).voltage("y0")[0]
+    found = dict(zip(names.split(), values.split(), strict=True))
+    assert float(found["y0"]) == pytest.approx(wanted, rel=0, abs=1e-9)
 
 
 def test_solve_prints_the_divider(command, tmp_path):

@@ -85,13 +85,18 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File; standard output if not given.")
     ] = None,
-    dialect: Annotated[str, typer.Option(help="SPICE dialect.")] = "ngspice",
+    wrapper: Annotated[
+        Path | None,
+        typer.Option(help="Folder for core.cir (the elements) and wrapper.cir, which ngspice -b runs, instead."),
+    ] = None,
+    dialect: Annotated[str, typer.Option(help="SPICE dialect: ngspice, xyce, ltspice or hspice.")] = "ngspice",
+    hierarchy: Annotated[str, typer.Option(help="flat, or layers: a subcircuit per layer.")] = "flat",
     sample: Annotated[int, typer.Option(min=0, help="Test sample whose input voltages are written.")] = 0,
 ) -> None:
     """Write the trained circuit of RUN as a SPICE netlist."""
     from analogep.cli.netlists import export_run
 
-    export_run(run, output, dialect, sample)
+    export_run(run, output, wrapper, dialect, hierarchy, sample)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -16,15 +16,17 @@ from analogep.devices import REGISTRY
 from analogep.errors import InputError
 from analogep.learning import SquaredError
 from analogep.solve import METHODS, Nudge, operating_point
-from analogep.spice import compare, read_netlist, to_netlist
+from analogep.spice import compare, read_netlist, to_netlist, write
 from analogep.spice import operating_point as spice_operating_point
 from analogep.spice.dialects import DIALECTS
+from analogep.spice.wrapper import CORE
 from analogep.training import Problem
 from analogep.training.folder import read_run, write_text
 
 if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport
     from analogep.spice.reader import Netlist
+    from analogep.spice.writer import Hierarchy
 
 
 def _read(path: Path) -> Netlist:
@@ -81,16 +83,29 @@ def solve_netlist(path: Path, given: Sequence[str], method: str) -> None:
     )
 
 
-def export_run(folder: Path, output: Path | None, dialect: str, sample: int) -> None:
-    """Write a trained circuit as a netlist."""
+def export_run(
+    folder: Path, output: Path | None, wrapper: Path | None, dialect: str, hierarchy: Hierarchy, sample: int
+) -> None:
+    """Write a trained circuit as a netlist, or as a core and an ngspice script."""
     if dialect not in DIALECTS:
         raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
+    if wrapper is not None and (output is not None or dialect != "ngspice"):
+        raise InputError(
+            "--wrapper writes two files for ngspice; give neither --output nor --dialect with it"
+        )
     saved = read_run(folder)
     test = saved.problem.test
     if sample >= len(test):
         raise InputError(f"--sample {sample}: the test set has {len(test)} samples, 0 to {len(test) - 1}")
     title = f"{saved.problem.config.name}, trained by analogep, test sample {sample}"
-    text = to_netlist(saved.problem.circuit, test.inputs[sample : sample + 1], dialect=dialect, title=title)
+    circuit, inputs = saved.problem.circuit, test.inputs[sample : sample + 1]
+    if wrapper is not None:
+        nodeset = operating_point(circuit, inputs)
+        path = write(wrapper, circuit, inputs, title=title, hierarchy=hierarchy, nodeset=nodeset)
+        console.print(f"core      {path.with_name(CORE)}")
+        console.print(f"wrapper   {path}  (run: ngspice -b {path.name}, in its folder)")
+        return
+    text = to_netlist(circuit, inputs, dialect=dialect, title=title, hierarchy=hierarchy)
     if output is None:
         print(text, end="")
     else:

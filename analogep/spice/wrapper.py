@@ -63,16 +63,18 @@ def write(
     Raises
     ------
     NetlistError, InputError
-        As :func:`analogep.spice.to_netlist`; also if ``transient`` is not 0 < step ≤ stop.
-    OSError
-        If a file cannot be written.
+        As :func:`analogep.spice.to_netlist`; also if ``transient`` is not 0 < step ≤ stop, or a file cannot be
+        written.
     """
     deck = make_deck(circuit, inputs, "ngspice", nudge, title, sample, nodeset, hierarchy)
     core, wrapper = deck.core(title), _wrapper(deck, title, transient)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CORE).write_text(core, encoding="utf-8")
     path = folder / WRAPPER
-    path.write_text(wrapper, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CORE).write_text(core, encoding="utf-8")
+        path.write_text(wrapper, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from None
     return path
 
 

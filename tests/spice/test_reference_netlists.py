@@ -1,4 +1,4 @@
-"""The reference circuits in ``netlists/`` have the voltages that they must have: natively, in ngspice, in PySpice."""
+"""The reference circuits in ``netlists/`` have their voltages: natively, in ngspice and in PySpice."""
 
 from __future__ import annotations
 
