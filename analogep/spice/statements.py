@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
+from analogep.spice.behaviour import substituted
 from analogep.spice.expressions import evaluate
 from analogep.spice.lexer import Line, Place, parse_number, tokens
 
@@ -235,9 +236,11 @@ def _is_number(token: str) -> bool:
 
 
 def _voltage_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    if letter == "G" and len(words.items) > 3 and words.items[3].lower() in ("value", "cur"):
+        return _current(words, name, words.nodes(2), ("value", "cur"), line)
     for word in words.items[3:]:
         if word.lower() in {"poly", "value", "vol", "cur", "table", "laplace"} or word in "={}":
-            raise ValueError("only the linear form 'p n cp cn gain' is supported")
+            raise ValueError("only the linear form 'p n cp cn gain' is supported, and G with cur=")
     nodes = words.nodes(4)
     return _finish(words, Statement(letter, name, nodes, words.number("gain"), line=line.number))
 
@@ -299,10 +302,21 @@ def _switch(words: _Words, letter: str, name: str, line: Line) -> Statement:
 
 def _behavioural(words: _Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
-    kind, equals, expression = line.text.partition("=")
-    if not equals or not kind.lower().rstrip().endswith("i"):
-        raise ValueError("only current sources 'I=expression' are known")
-    return Statement(letter, name, nodes, reference=squeeze(expression), line=line.number)
+    return _current(words, name, nodes, ("i",), line)
+
+
+def _current(words: _Words, name: str, nodes: tuple[str, ...], keys: tuple[str, ...], line: Line) -> Statement:
+    """Return the statement of a current that is an expression; its letter is B whatever the name begins with."""
+    head, equals, expression = line.text.partition("=")
+    key = words.word("a keyword").lower()
+    if key == "v":
+        raise ValueError("behavioural voltages are not supported; write a current I= and a resistor to drive")
+    if not equals or key not in keys or tokens(head) != words.items[: words.at]:
+        raise ValueError(f"expected {' or '.join(keys)}=expression behind the nodes")
+    text = substituted(expression, words.parameters)
+    if "=" in text:
+        raise ValueError("expected one expression and nothing behind it")
+    return Statement("B", name, nodes, reference=squeeze(text), line=line.number)
 
 
 _Parser = Callable[[_Words, str, str, Line], Statement]

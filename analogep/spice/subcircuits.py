@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from analogep.spice.behaviour import with_nodes
 from analogep.spice.cards import Cards, definitions_of
 from analogep.spice.expressions import Parameters, evaluate
 from analogep.spice.lexer import Line, Place, Source, assignments, tokens
@@ -199,6 +200,8 @@ class Flattener:
             reference = scope.inside(reference)
         if not scope.path:
             return s if reference == s.reference else replace(s, reference=reference)
+        if s.letter == "B":
+            reference = with_nodes(reference, lambda node: self._node(node, scope))
         nodes = tuple(self._node(n, scope) for n in s.nodes)
         return replace(s, name=scope.inside(s.name), nodes=nodes, reference=reference)
 

@@ -213,7 +213,11 @@ REFUSED = {
     "unknown model": "D1 a 0 nope",
     "no model": "D1 a 0",
     "unknown diode keyword": "D1 a 0 dm pj=1",
-    "behavioural source": "B1 a 0 I=V(a)",
+    "behavioural source of a current": "B1 a 0 I=I(V1)",
+    "behavioural source without expression": "B1 a 0 I=",
+    "behavioural source of an unknown name": "B1 a 0 I=k*V(a)",
+    "behavioural source with more": "B1 a 0 I=V(a) tc1=2",
+    "current of a table": "G1 a 0 table {V(a)} = (0,0) (1,1)",
     "behavioural voltage": "B1 a 0 V=V(a)",
     "coupled inductors": "K1 L1 L2 0.9",
     "current-controlled switch": "W1 a 0 V1 w",
@@ -338,3 +342,13 @@ def test_inputs_and_outputs_that_do_not_exist_or_are_given_twice() -> None:
     for bad in ({"inputs": "V1"}, {"outputs": "a"}):
         with pytest.raises(InputError, match="list"):
             from_netlist(netlist(*OK), **bad)  # type: ignore[arg-type]
+
+
+def test_behavioural_currents() -> None:
+    """i = 2 mS v(c)² at v(c) = 0.5 V, 0.5 mA into 1 kΩ; and the same written in a subcircuit, and as G."""
+    lines = ["V1 c 0 0.5", ".param k=2m", "B1 0 a I = k*v(c)^2", "R1 a 0 1k", "G2 0 b cur='{k}*v(c)*V(c, gnd)'"]
+    sub = [".subckt s o q", "B1 0 m i={k*v(q)*v(q)}", "R0 m o 1", "R1 m 0 1k", ".ends", "X1 d c s"]
+    text = netlist(*lines, "R2 b 0 1k", *sub, "R3 d 0 1meg")
+    for node in ("a", "b"):
+        assert voltage(text, node) == pytest.approx(0.5, rel=1e-9)
+    assert voltage(text, "x1.m") == pytest.approx(0.5e-3 / (1e-3 + 1 / (1e6 + 1)), rel=1e-9)

@@ -1,0 +1,76 @@
+"""Behavioural sources of a netlist: expressions with parameters and node names, as devices of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from analogep.devices.behavioural import Behavioural, behavioural_class
+from analogep.errors import CircuitError
+from analogep.spice.expressions import evaluate
+
+_GROUND = ("0", "gnd")
+_BRACED = re.compile(r"\{([^{}]*)\}")
+_VOLTAGE = re.compile(r"(?<![\w.])v\s*\(\s*([^\s(),]+)\s*(?:,\s*([^\s(),]+)\s*)?\)", re.IGNORECASE)
+_WORD = re.compile(
+    r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[a-zµ]*"  # a number, so that its letters are no names
+    r"|(?<![\w.])v\s*\([^()]*\)"
+    r"|[a-z_][\w.]*(?!\s*\()(?![\w.])",
+    re.IGNORECASE,
+)
+
+
+def substituted(text: str, parameters: Mapping[str, float]) -> str:
+    """Return an expression with the values of ``{...}`` and of parameters in place.
+
+    Raises
+    ------
+    ValueError
+        If what stands in braces has no value.
+    """
+    text = text.strip()
+    for opens, closes in ("{}", "''"):
+        if len(text) > 1 and text[0] == opens and text[-1] == closes and not set(text[1:-1]) & {opens, closes}:
+            text = text[1:-1]
+    text = _BRACED.sub(lambda match: f"({evaluate(match.group(1), parameters)!r})", text)
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group().lower()
+        return f"({parameters[name]!r})" if name in parameters else match.group()
+
+    return _WORD.sub(value, text)
+
+
+def with_nodes(text: str, rename: Callable[[str], str]) -> str:
+    """Return an expression with other node names in ``v(a)`` and ``v(a,b)``."""
+
+    def voltage(match: re.Match[str]) -> str:
+        return f"v({','.join(rename(node) for node in match.groups() if node is not None)})"
+
+    return _VOLTAGE.sub(voltage, text)
+
+
+def current_source(text: str, nodes: tuple[str, ...]) -> tuple[type[Behavioural], tuple[str, ...]]:
+    """Return the device class of a current ``text`` from ``nodes[0]`` to ``nodes[1]``, and its control nodes.
+
+    Raises
+    ------
+    ValueError
+        If the expression is malformed, or uses something that has no derivative or is not known.
+    """
+    pins = {nodes[1].lower(): "n", nodes[0].lower(): "p", **dict.fromkeys(_GROUND, "0")}
+    control: list[str] = []
+
+    def pin(node: str) -> str:
+        if node.lower() not in pins:
+            control.append(node)
+            pins[node.lower()] = f"c{len(control)}"
+        return pins[node.lower()]
+
+    try:
+        device = behavioural_class(with_nodes(text, pin), len(control))
+    except CircuitError as error:
+        raise ValueError("; ".join(str(fault) for fault in error.faults)) from None
+    if device.parameters():
+        raise ValueError(f"unknown parameter {', '.join(device.parameters())}; define it with .param")
+    return device, tuple(control)
