@@ -23,9 +23,11 @@ class Drives:
         The system whose ``known`` and ``offset`` follow the waveforms; its own are those of constant sources.
     inputs
         Waveforms of input nodes [V], by position among the inputs.
+    sources
+        Waveforms of independent sources [V or A], by element name.
     """
 
-    def __init__(self, system: System, inputs: Mapping[int, Waveform]) -> None:
+    def __init__(self, system: System, inputs: Mapping[int, Waveform], sources: Mapping[str, Waveform]) -> None:
         self.system = system
         model = system.model
         circuit = model.circuit
@@ -39,10 +41,10 @@ class Drives:
         volts = volts[:-1] - volts[-1]
         amperes = np.zeros((count, nodes))
         for bank in circuit.banks:
-            held = [e for e, name in enumerate(bank.names) if name in circuit.waveforms]
+            held = [e for e, name in enumerate(bank.names) if name in sources]
             if not held:
                 continue
-            waveforms += [circuit.waveforms[bank.names[e]] for e in held]
+            waveforms += [sources[bank.names[e]] for e in held]
             value = bank.values["voltage" if issubclass(bank.device, VoltageSource) else "amplitude"]
             base += [float(v) for v in value[held]]
             more = np.zeros((len(held), nodes))
