@@ -15,6 +15,8 @@ _WHERE = {
     "NgspiceEngine": "analogep.spice.ngspice",
     "PySpiceEngine": "analogep.spice.pyspice_engine",
     "SpiceSolver": "analogep.spice.solver",
+    "SpiceTrajectory": "analogep.spice.time_domain",
+    "transient": "analogep.spice.time_domain",
     "compare": "analogep.spice.parity",
     "ParityReport": "analogep.spice.parity",
     "to_pyspice": "analogep.spice.pyspice",
@@ -27,6 +29,7 @@ __all__ = [
     "ParityReport",
     "PySpiceEngine",
     "SpiceSolver",
+    "SpiceTrajectory",
     "compare",
     "find_ngspice",
     "from_netlist",
@@ -34,6 +37,7 @@ __all__ = [
     "read_netlist",
     "to_netlist",
     "to_pyspice",
+    "transient",
     "write",
 ]
 
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from analogep.spice.pyspice_engine import PySpiceEngine
     from analogep.spice.reader import Netlist, from_netlist, read_netlist
     from analogep.spice.solver import SpiceSolver
+    from analogep.spice.time_domain import SpiceTrajectory, transient
     from analogep.spice.wrapper import write
     from analogep.spice.writer import to_netlist
 

@@ -222,28 +222,37 @@ def run_ngspice(netlist: str, samples: Sequence[Settings], tolerances: Tolerance
     EngineError
         If ngspice is missing, crashes or takes too long.
     """
-    program = find_ngspice()
     with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
         path = Path(folder)
-        (path / "circuit.cir").write_text(with_script(netlist, control_script(samples, tolerances)))
-        try:
-            # -n: no .spiceinit, which could set a compatibility mode that reads the netlist differently
-            done = run(
-                [program, "-n", "-b", "circuit.cir"],
-                path,
-                timeout,
-                name="ngspice",
-                samples=len(samples),
-                remedy="solve fewer samples or a smaller circuit",
-            )
-        except OSError as error:
-            raise EngineError(f"{program} does not run: {error}; {REMEDY}") from None
-        outcome = Outcome(
-            [read_operating_point(path / f"s{k}.raw") for k in range(len(samples))],
-            done.stderr + "\n" + done.stdout,
+        log = execute(with_script(netlist, control_script(samples, tolerances)), path, len(samples), timeout)
+        return Outcome([read_operating_point(path / f"s{k}.raw") for k in range(len(samples))], log)
+
+
+def execute(netlist: str, folder: Path, samples: int, timeout: float) -> str:
+    """Run ``ngspice -b`` on a netlist with its script in ``folder`` and return what it printed.
+
+    Raises
+    ------
+    EngineError
+        If ngspice is missing, crashes, takes too long or exits with an error.
+    """
+    program = find_ngspice()
+    (folder / "circuit.cir").write_text(netlist)
+    try:
+        # -n: no .spiceinit, which could set a compatibility mode that reads the netlist differently
+        done = run(
+            [program, "-n", "-b", "circuit.cir"],
+            folder,
+            timeout,
+            name="ngspice",
+            samples=samples,
+            remedy="solve fewer samples or a smaller circuit",
         )
+    except OSError as error:
+        raise EngineError(f"{program} does not run: {error}; {REMEDY}") from None
+    outcome = Outcome([], done.stderr + "\n" + done.stdout)
     if done.returncode < 0:
         raise EngineError(f"ngspice crashed (signal {-done.returncode}): {outcome.trouble()}")
     if done.returncode > 0:
         raise EngineError(f"ngspice rejected the netlist: {outcome.trouble()}")
-    return outcome
+    return outcome.log

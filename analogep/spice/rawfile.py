@@ -1,13 +1,19 @@
-"""ngspice's binary raw files: one plot of real vectors, one point long."""
+"""ngspice's binary raw files: one plot of real vectors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 OPERATING_POINT = "Operating Point"
 """Name of the plot that ``op`` makes."""
+
+TRANSIENT = "Transient Analysis"
+"""Name of the plot that ``tran`` makes."""
 
 
 def read_operating_point(path: Path) -> dict[str, float] | None:
@@ -33,6 +39,17 @@ def read_operating_point(path: Path) -> dict[str, float] | None:
 
 def parse_operating_point(content: bytes) -> dict[str, float] | None:
     """Return what :func:`read_operating_point` does, from the bytes of a raw file."""
+    plot = parse_plot(content, OPERATING_POINT)
+    if plot is None or any(len(values) != 1 for values in plot.values()):
+        return None
+    return {name: float(values[0]) for name, values in plot.items()}
+
+
+def parse_plot(content: bytes, plot_name: str) -> dict[str, Array] | None:
+    """Return the vectors (T,) of a plot of real values by lower-case name, nodes as in the netlist.
+
+    ``None`` if the bytes are cut short, or hold another plot or complex values.
+    """
     head, found, data = content.partition(b"Binary:\n")
     fields: dict[str, str] = {}
     names: list[str] = []
@@ -42,12 +59,13 @@ def parse_operating_point(content: bytes) -> dict[str, float] | None:
         else:
             key, _, value = line.partition(":")
             fields[key.strip()] = value.strip()
-    if not found or fields.get("Plotname") != OPERATING_POINT or fields.get("No. Points") != "1":
+    if not found or fields.get("Plotname") != plot_name or not fields.get("Flags", "").startswith("real"):
         return None
-    if len(data) != 8 * len(names):
+    points = fields.get("No. Points", "")
+    if not points.isdigit() or len(data) != 8 * len(names) * int(points):
         return None
-    values = np.frombuffer(data, "<f8").tolist()
-    return {_node(name): value for name, value in zip(names, values, strict=True)}
+    table = np.frombuffer(data, "<f8").reshape(int(points), len(names))
+    return {_node(name): table[:, k].copy() for k, name in enumerate(names)}
 
 
 def _node(name: str) -> str:
