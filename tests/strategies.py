@@ -35,9 +35,30 @@ def volts(most: float = 3.0) -> st.SearchStrategy[float]:
 
 # --- devices ------------------------------------------------------------------------------------------
 
+
+def transistors(sign: float) -> st.SearchStrategy[dict[str, float]]:
+    """MOSFETs of one polarity, of the enhancement and the depletion type."""
+    return st.fixed_dictionaries(
+        {
+            "threshold": st.floats(-1.0, 2.0).map(lambda v: sign * v),
+            "transconductance": decades(1e-6, 1e-3),
+            "width": decades(1e-7, 1e-4),
+            "length": decades(1e-7, 1e-4),
+            "body_effect": st.one_of(st.just(0.0), st.floats(0.1, 1.0)),
+            "surface_potential": st.floats(0.3, 1.0),
+            "channel_modulation": st.one_of(st.just(0.0), st.floats(0.001, 0.2)),
+            "saturation_current": decades(1e-18, 1e-9),
+            "gmin": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
+            "temperature": st.floats(200.0, 400.0),
+            "gate_voltage": st.one_of(st.just(0.0), volts()),
+        }
+    )
+
+
 DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
     "resistor": st.fixed_dictionaries({"conductance": decades(1e-9, 1.0)}),
     "capacitor": st.fixed_dictionaries({"value": decades(1e-15, 1e-3)}),
+    "inductor": st.fixed_dictionaries({"inductance": decades(1e-9, 1.0)}),
     "voltage_source": st.fixed_dictionaries({"voltage": volts()}),
     "current_source": st.fixed_dictionaries({"amplitude": signed(decades(1e-12, 1.0))}),
     "diode": st.fixed_dictionaries(
@@ -55,6 +76,17 @@ DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
     "vccs": st.fixed_dictionaries({"transconductance": signed(decades(1e-9, 1.0))}),
     "ccvs": st.fixed_dictionaries({"transresistance": signed(decades(1e-3, 1e9))}),
     "cccs": st.fixed_dictionaries({"gain": signed(decades(1e-3, 1e3))}),
+    "nmos": transistors(1.0),
+    "pmos": transistors(-1.0),
+    "switch": st.fixed_dictionaries(
+        {
+            "threshold": volts(),
+            "hysteresis": st.one_of(st.just(0.0), st.floats(0.01, 1.0)),
+            "on_resistance": decades(1.0, 1e5),
+            "off_resistance": decades(1e6, 1e12),
+            "closed": st.sampled_from([0.0, 1.0]),
+        }
+    ),
     "amplifier": st.fixed_dictionaries(
         {"voltage_gain": signed(decades(1e-2, 1e2)), "current_gain": signed(decades(1e-2, 1e2))}
     ),
@@ -177,6 +209,40 @@ class _Sketch:
             middle = self.fresh()
             self.resistor(middle, b)
             self.add("sinh_resistor", a, middle, **self.draw(DEVICES["sinh_resistor"]))
+
+    def add_inductor(self) -> None:
+        a, b = self.some(), self.fresh()
+        self.add("inductor", *((a, b) if self.draw(st.booleans()) else (b, a)), **self.draw(DEVICES["inductor"]))
+        self.resistor(b, self.some())
+
+    def add_nmos(self) -> None:
+        self._transistor("nmos")
+
+    def add_pmos(self) -> None:
+        self._transistor("pmos")
+
+    def _transistor(self, kind: str) -> None:
+        """Add a MOSFET with gate and drain, source and bulk joined, and a resistor at each end.
+
+        As two terminals it has a current that only grows with its own voltage, so that the operating point stays
+        unique. SPICE's bulk junctions jump by Is/20 at −3 V_T: small enough here that no node can rest within.
+        """
+        values = {**self.draw(DEVICES[kind]), "saturation_current": self.draw(decades(1e-18, 1e-15))}
+        drain, source, a, b = self.fresh(closed=True), self.fresh(closed=True), self.some(), self.some()
+        self.resistor(drain, a, self.conductance())
+        self.resistor(source, b, self.conductance())
+        self.add(kind, drain, source, drain, source, **values)
+
+    def add_switch(self) -> None:
+        """Add a switch whose control is a source far from its threshold."""
+        if len(self.open) > 1:
+            values, control = self.draw(DEVICES["switch"]), self.fresh(closed=True)
+            a, b = self.two()
+            side = self.draw(st.sampled_from([-1.0, 1.0]))
+            self.add("voltage_source", control, GROUND, voltage=values["threshold"] + side * 2.0)
+            middle = self.fresh()
+            self.resistor(middle, b)
+            self.add("switch", a, middle, control, GROUND, **values)
 
     def add_vccs(self) -> None:
         if len(self.open) > 2:

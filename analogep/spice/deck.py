@@ -28,6 +28,9 @@ LETTERS: dict[str, str] = {
     "diode": "D",
     "vcvs": "E",
     "vccs": "G",
+    "nmos": "M",
+    "pmos": "M",
+    "switch": "S",
 }
 """Type letter of the devices that are one SPICE element each; the reader understands them without help."""
 
@@ -67,12 +70,13 @@ def is_compound(device: type[Device], values: Mapping[str, float], gmin: float |
         device in COMPOUND
         or device.kind not in LETTERS
         or values.get("gmin", gmin) != gmin
+        or values.get("gate_voltage", 0.0) != 0.0
         or (kelvin is not None and celsius(kelvin) + CELSIUS_ZERO != kelvin)
     )
 
 
 def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
-    """Take gmin out of a diode's card; what exceeds the simulator's becomes a resistor."""
+    """Take gmin out of a diode's or a MOSFET's card; what exceeds the simulator's becomes a resistor."""
     if primitive.model is None:
         return [primitive]
     kind, parameters = primitive.model
@@ -80,6 +84,13 @@ def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
     own = card.pop("gmin", gmin)
     if own is None or gmin is None or own == gmin:
         return [replace(primitive, model=(kind, tuple(card.items())))]
+    if primitive.letter != "D":  # a MOSFET has two junctions, from bulk to drain and to source
+        drain, _, source, bulk = primitive.nodes
+        return [
+            replace(primitive, model=(kind, tuple(card.items()))),
+            Primitive("R", f"{primitive.name}_gmin_drain", (bulk, drain), (1.0 / (own - gmin),)),
+            Primitive("R", f"{primitive.name}_gmin_source", (bulk, source), (1.0 / (own - gmin),)),
+        ]
     anode, cathode = primitive.nodes
     name, junction, series = primitive.name, anode, []
     if card.get("rs", 0.0) > 0.0:  # the shunt sits across the junction, inside the series resistance
@@ -106,7 +117,10 @@ def bank_primitives(circuit: Circuit, bank: Bank, gmin: float | None) -> Iterato
     for e, (name, pins) in enumerate(zip(bank.names, bank.pins.tolist(), strict=True)):
         values = {k: column[e] for k, column in zip(keys, columns, strict=True)}
         nodes = tuple(circuit.nodes[i] for i in pins)
-        yield e, element_primitives(bank.device, name[1:] if strip else name, nodes, values, gmin)
+        primitives = element_primitives(bank.device, name[1:] if strip else name, nodes, values, gmin)
+        if name in circuit.waveforms:
+            primitives = [replace(p, waveform=circuit.waveforms[name].spice()) for p in primitives]
+        yield e, primitives
 
 
 def crossbar_primitives(circuit: Circuit, crossbar: Crossbar) -> Iterator[Primitive]:

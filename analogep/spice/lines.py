@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import analogep
-from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar
 from analogep.devices import Resistor
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
 from analogep.spice.deck import LETTERS, bank_primitives, base_gmin, input_primitives, is_compound, is_prefixed
 from analogep.spice.dialects import Card, Dialect, number
-from analogep.spice.layers import Layer, wrapped
-from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment
+from analogep.spice.layers import Layer, Part
+from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment, waveform_comment
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Deck:
         self.lines: list[str] = []
         self.guesses: list[str] = []
         self.names: list[str] = []
-        self.prefix = ""  # what a simulator puts in front of a helper node: the subcircuit's place
+        self.part: Part | None = None  # the subcircuit that is open
         self.helpers: dict[str, str] = {}  # lower-case helper node -> element that made it
         self.known_nodes = {name.lower() for name in circuit.nodes}
         self.models: dict[tuple[Card, float | None], str] = {}
@@ -51,16 +51,36 @@ class Deck:
             self.lines += comment("outputs", *pairs)
 
     def layer(self, layer: Layer) -> None:
-        """Add a crossbar and its banks as a subcircuit, and the line that uses it."""
-        name = layer.crossbar.name
-        self.prefix = f"x{name}."
-        self.lines += [*comment("layer", name), *wrapped([".subckt", name, *layer.pins])]
+        """Add a crossbar and its banks as a subcircuit, or several where the dialect limits the pins of one."""
+        self.part = Part(layer.crossbar.name, len(self.lines))
         self.crossbar(layer.crossbar)
         for bank in layer.banks:
             self.bank(bank)
-        self.lines += [*comment("end"), f".ends {name}", *wrapped([f"X{name}", *layer.pins, name])]
-        self.names.append(f"X{name}")
-        self.prefix = ""
+        self.lines += comment("end")
+        self._close(self.part)
+        self.part = None
+
+    def _room(self, nodes: Iterable[str]) -> None:
+        """Make sure that the open subcircuit, if there is one, has pins for all of ``nodes`` but ground."""
+        if (part := self.part) is None:
+            return
+        new = {node: None for node in nodes if node not in part.pins and node != GROUND}
+        most = self.dialect.limits.most_pins
+        if most is not None and len(part.pins) + len(new) > most and part.pins:
+            self._close(part)
+            part = self.part = Part(part.layer, len(self.lines), part.number + 1)
+            new = {node: None for node in nodes if node != GROUND}
+        part.pins |= new
+
+    def _close(self, part: Part) -> None:
+        most = self.dialect.limits.most_pins
+        if most is not None and len(part.pins) > most:
+            what = f"{self.dialect.name} takes {most} pins at most, its subcircuit has {len(part.pins)}; write it flat"
+            self.faults.append(Fault(f"layer {part.layer}", what))
+        if part.pins:  # a layer without closed elements needs none
+            self.lines[part.start : part.start] = part.opening()
+            self.lines += part.closing()
+            self.names.append(f"X{part.name}")
 
     def crossbar(self, crossbar: Crossbar) -> None:
         """Add a crossbar's resistors."""
@@ -75,6 +95,7 @@ class Deck:
             start = f"R{crossbar.name}_{r}_"
             picked = np.flatnonzero(closed[r]).tolist()
             names += [f"{start}{k}" for k in picked]
+            self._room([row, *columns] if picked else [])
             values = resistance[r].tolist()
             self.lines += [f"{start}{k} {row} {columns[k]} {values[k]:.17g}" for k in picked]
         for r, k in np.argwhere(~closed & (g > 0)):
@@ -92,9 +113,12 @@ class Deck:
         for e, primitives in bank_primitives(self.circuit, bank, self.gmin):
             values = {k: float(v[e]) for k, v in bank.values.items()}
             nodes = [self.circuit.nodes[i] for i in bank.pins[e]]
+            self._room(nodes)
             if is_compound(bank.device, values, self.gmin):
                 pairs = (f"{k}={number(v)}" for k, v in values.items())
                 self.lines += comment("element", bank.names[e], *nodes, *pairs)
+            if (wave := self.circuit.waveforms.get(bank.names[e])) is not None:
+                self.lines += waveform_comment(bank.names[e], wave)
             self.elements(primitives, bank.names[e], nodes)
 
     def _resistors(self, bank: Bank, prefixed: bool) -> None:
@@ -105,6 +129,7 @@ class Deck:
             zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True)
         ):
             if closed[e]:
+                self._room((nodes[p], nodes[n]))
                 self.lines.append(f"{letter}{name} {nodes[p]} {nodes[n]} {value:.17g}")
             else:
                 self.lines += _open(name, nodes[p], nodes[n], g[e])
@@ -130,7 +155,12 @@ class Deck:
     def elements(self, primitives: Iterable[Primitive], owner: str, pins: Iterable[str]) -> None:
         """Add the primitives of ``owner``; nodes other than its pins and ground are helpers of its own."""
         own = {"0", *pins}
-        for primitive in primitives:
+        for given in primitives:
+            try:
+                primitive = self.dialect.express(given)
+            except ValueError as error:
+                self.faults.append(Fault(owner, str(error)))
+                continue
             for node in primitive.nodes:
                 if node not in own:
                     self._helper(node, owner)
@@ -140,7 +170,8 @@ class Deck:
             self.lines.append(line)
 
     def _helper(self, node: str, owner: str) -> None:
-        low = f"{self.prefix}{node}".lower()
+        place = "" if self.part is None else f"x{self.part.name}."  # as a simulator calls it
+        low = f"{place}{node}".lower()
         other = self.helpers.setdefault(low, owner)
         if not self.known_nodes.isdisjoint((low, node.lower())):
             self.faults.append(Fault(owner, f"its helper node {node} is also a node of the circuit; rename one"))

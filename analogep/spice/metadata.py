@@ -9,6 +9,7 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ bank NAME KIND [prefixed] [trainable=PARAMETER,...]   its elements follow
     *@ open NAME P N [SIEMENS]                 a resistor of no conductance, or of one whose 1/g overflows
     *@ element NAME NODE... KEY=VALUE...       one device; the SPICE elements that stand for it follow
+    *@ waveform NAME KIND NUMBER...            the exact waveform of the source on the next line
     *@ exact conductance DIGITS                one digit per resistor of the section, see below
     *@ nudge conductance|current               the elements that follow are the nudge
     *@ gmin SIEMENS                            the shunt that .options gmin stands for, where that is too small
@@ -22,11 +23,14 @@ A resistor's value is 1/g rounded, and 1/(1/g) can miss g by one unit in the las
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.devices import Device, device_name
+from analogep.devices import Device, PiecewiseLinear, Waveform, device_name
+from analogep.devices.waveforms import WAVEFORMS
+from analogep.errors import CircuitError
 
 Array = NDArray[np.float64]
 
@@ -78,6 +82,35 @@ def apply_exact(conductance: Array, digits: str) -> Array:
     up, down = marks == ord("+"), marks == ord("-")
     out = np.where(up, np.nextafter(conductance, np.inf), conductance)
     return np.where(down, np.nextafter(conductance, 0.0), out)
+
+
+def waveform_comment(name: str, waveform: Waveform) -> list[str]:
+    """Return the comment with a waveform's own numbers, of which SPICE cannot have instant edges or infinities."""
+    if isinstance(waveform, PiecewiseLinear):
+        numbers = [*waveform.times, *waveform.values]
+    else:
+        numbers = [getattr(waveform, field.name) for field in fields(waveform)]  # type: ignore[arg-type]
+    return comment("waveform", name, waveform.kind, *(f"{x:.17g}" for x in numbers))
+
+
+def read_waveform(words: list[str]) -> tuple[str, Waveform]:
+    """Return name and waveform of the fields of a ``waveform`` comment.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed.
+    """
+    if len(words) < 4 or words[2] not in WAVEFORMS:
+        raise ValueError(f"waveform: expected a name, one of {', '.join(WAVEFORMS)} and its numbers")
+    try:
+        numbers = [float(word) for word in words[3:]]
+        kind, half = WAVEFORMS[words[2]], len(numbers) // 2
+        if kind is PiecewiseLinear:
+            return words[1], PiecewiseLinear(tuple(numbers[:half]), tuple(numbers[half:]))
+        return words[1], kind(*numbers)
+    except (TypeError, ValueError, CircuitError) as error:
+        raise ValueError(f"waveform {words[1]}: {error}") from None
 
 
 def bank_comment(name: str, device: type[Device], prefixed: bool, trainable: Iterable[str]) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from analogep.circuit import Crossbar
-from analogep.devices import REGISTRY
+from analogep.devices import Waveform, device_named
 from analogep.devices.base import Primitive
+from analogep.errors import AnalogepError, CircuitError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 from analogep.spice.builder import Block, Builder
-from analogep.spice.cards import Cards, diode_values
+from analogep.spice.cards import Cards
 from analogep.spice.deck import LETTERS, NudgeTerms, element_primitives, nudge_primitives
 from analogep.spice.lexer import Line, parse_number
-from analogep.spice.metadata import VERSION, apply_exact
+from analogep.spice.metadata import VERSION, apply_exact, read_waveform
+from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
 from analogep.spice.statements import Statement
+from analogep.spice.stimuli import waveform
 
 Entry = Statement | Line
 """An element line, or a structured comment within a section."""
@@ -45,7 +48,7 @@ class Clamp:
 OPENS = frozenset({"inputs", "crossbar", "bank", "nudge", "end"})
 """Keywords that open a section (or, for ``end``, close the last one)."""
 
-INSIDE = frozenset({"open", "element", "exact"})
+INSIDE = frozenset({"open", "element", "exact", "waveform"})
 """Keywords that stand within a section."""
 
 _LONGEST = 16
@@ -206,10 +209,12 @@ class SectionReader:
 
     def _bank(self, section: Section) -> None:
         words = section.words
-        if len(words) < 3 or words[2] not in REGISTRY:
-            kind = words[2] if len(words) > 2 else ""
-            raise ValueError(f"bank: expected a name and a device, not {kind!r}; devices: {', '.join(REGISTRY)}")
-        name, device = words[1], REGISTRY[words[2]]
+        if len(words) < 3:
+            raise ValueError("bank: expected a name and a device")
+        try:
+            name, device = words[1], device_named(words[2])
+        except (ValueError, CircuitError) as error:
+            raise ValueError(f"bank {words[1]}: {error}") from None
         prefixed, trainable = False, frozenset[str]()
         for word in words[3:]:
             if word == "prefixed":
@@ -222,20 +227,22 @@ class SectionReader:
             raise ValueError(f"bank {name} appears twice")
         block = self.builder.blocks[name] = Block(device, trainable)
         written: list[int] = []
-        exact, at = "", 0
+        exact, at, waves = "", 0, dict[str, Waveform]()
         while at < len(section.entries):
             entry = section.entries[at]
             at += 1
             try:
                 if isinstance(entry, Statement):
-                    self._single(block, entry, prefixed)
+                    self._single(block, entry, prefixed, waves)
                     written.append(len(block.names) - 1)
                 elif entry.text.startswith("exact"):
                     exact = self._exact(entry, exact)
                 elif entry.text.startswith("open"):
                     self._open(block, entry)
+                elif entry.text.startswith("waveform"):
+                    waves.update([read_waveform(entry.text.split())])
                 else:
-                    at += self._element(block, entry, section.entries[at : at + _LONGEST])
+                    at += self._element(block, entry, section.entries[at : at + _LONGEST], prefixed)
             except ValueError as error:
                 self._fault(entry, error)
         if device.kind == "resistor":
@@ -245,7 +252,7 @@ class SectionReader:
         elif exact:
             raise ValueError(f"bank {name}: 'exact' is for resistors")
 
-    def _single(self, block: Block, statement: Statement, prefixed: bool) -> None:
+    def _single(self, block: Block, statement: Statement, prefixed: bool, waves: Mapping[str, Waveform]) -> None:
         """Add a device that is one SPICE element; a resistor's value is inverted later, all at once."""
         kind = block.device.kind
         if LETTERS.get(kind) != statement.letter:
@@ -254,13 +261,33 @@ class SectionReader:
         if not name:
             raise ValueError(f"{statement.name}: the name is only a type letter")
         pins = tuple(self._node(n, statement) for n in statement.nodes)
-        if kind == "diode":
-            values = diode_values(statement, self.cards)
+        if kind in _MODELLED:
+            values = _MODELLED[kind](statement, self.cards)
+            if model_of(statement, self.cards).kind != _MODEL_KINDS.get(kind, kind):
+                raise ValueError(f"{statement.name}: not a {kind}; close the section with '*@ end'")
         else:
             (key,) = block.device.parameters()
             values = {key: statement.value}
+        if statement.letter == "M":
+            pins = (pins[0], pins[2], pins[1], pins[3])
+        if name in waves or statement.waveform is not None:
+            self.builder.waveforms[name] = self._wave(statement, waves.get(name))
         self.builder.lines[name.lower()] = statement.line
         block.add(name, pins, values)
+
+    def _wave(self, statement: Statement, noted: Waveform | None) -> Waveform:
+        """Return the waveform of a source: that of the comment before it, if there is one."""
+        if noted is None:
+            try:
+                return waveform(statement, self.cards.analyses)
+            except AnalogepError as error:
+                raise ValueError(f"{statement.name}: {error}") from None
+        keyword, numbers = noted.spice()
+        if statement.waveform != (keyword.lower(), numbers):
+            raise ValueError(
+                f"{statement.name}: its waveform is not that of the comment; after an edit, delete the comment"
+            )
+        return noted
 
     def _open(self, block: Block, line: Line) -> None:
         words = line.text.split()
@@ -271,7 +298,7 @@ class SectionReader:
         self.builder.lines[words[1].lower()] = line.number
         block.add(words[1], pins, {"conductance": g})
 
-    def _element(self, block: Block, line: Line, following: Sequence[Entry]) -> int:
+    def _element(self, block: Block, line: Line, following: Sequence[Entry], prefixed: bool) -> int:
         """Add the device that a comment describes; return how many of the following lines stand for it."""
         words = line.text.split()
         device, count = block.device, len(block.device.pins)
@@ -287,10 +314,11 @@ class SectionReader:
         faults = device.check({k: np.array([v]) for k, v in values.items()}, (name,))
         if faults:
             raise ValueError(f"element {faults[0]}")
-        primitives = element_primitives(device, name, nodes, values, self.cards.gmin)
+        written = name[1:] if device.kind in LETTERS and not prefixed else name
+        primitives = element_primitives(device, written, nodes, values, self.cards.gmin)
         for k, primitive in enumerate(primitives):
             entry = following[k] if k < len(following) else None
-            if not isinstance(entry, Statement) or not self._says(entry, primitive):
+            if not isinstance(entry, Statement) or not self._says(entry, primitive, device.kind, values):
                 raise ValueError(
                     f"element {name}: the lines that follow do not say what it says; after an edit, "
                     "delete the comment and move the lines behind '*@ end'"
@@ -300,18 +328,27 @@ class SectionReader:
         block.add(name, pins, values)
         return len(primitives)
 
-    def _says(self, statement: Statement, primitive: Primitive) -> bool:
+    def _says(self, statement: Statement, primitive: Primitive, kind: str, wanted: Mapping[str, float]) -> bool:
+        """Whether a line says what ``primitive`` says, which a device of ``kind`` with values ``wanted`` needs."""
         if not statement.matches(primitive):
             return False
         if primitive.model is None:
             return True
-        values = diode_values(statement, self.cards)
-        card = dict(primitive.model[1])
-        wanted = (card["is"], card["n"], card["rs"], primitive.temperature)
-        keys = ("saturation_current", "emission", "series_resistance")
-        if tuple(values[k] for k in keys) != wanted[:3] or primitive.temperature is None:
+        assert primitive.temperature is not None
+        found = _MODELLED[kind](statement, self.cards)
+        if model_of(statement, self.cards).kind != _MODEL_KINDS.get(kind, kind):
             return False
-        return abs(values["temperature"] - primitive.temperature) <= 1e-12 * primitive.temperature
+        if kind == "diode":  # its series resistance may be an element of its own
+            wanted = {**wanted, "series_resistance": dict(primitive.model[1])["rs"]}
+        same = all(found[k] == wanted[k] for k in wanted if k not in ("gmin", "temperature", "gate_voltage"))
+        return same and abs(found["temperature"] - primitive.temperature) <= 1e-12 * primitive.temperature
+
+
+_MODELLED = {"diode": diode_values, "nmos": mosfet_values, "pmos": mosfet_values, "switch": switch_values}
+"""What a line with a model means, by kind of device."""
+
+_MODEL_KINDS = {"diode": "d", "switch": "sw"}
+"""Model types, where they are not called as the device."""
 
 
 def _open_conductance(words: list[str]) -> float:

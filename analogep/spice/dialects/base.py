@@ -27,7 +27,41 @@ def words(primitive: Primitive, model: str | None) -> list[str]:
     """Return what all dialects write alike: name, nodes, model, and numbers or controlling sources."""
     name = primitive.letter + primitive.name
     middle = [] if model is None else [model]
-    return [name, *primitive.nodes, *middle, *(a if isinstance(a, str) else number(a) for a in primitive.args)]
+    args = [a if isinstance(a, str) else number(a) for a in primitive.args]
+    if primitive.letter == "M":
+        args = [f"{key}={value}" for key, value in zip("lw", args, strict=True)]
+    if primitive.waveform is not None:
+        keyword, numbers = primitive.waveform
+        args = ["dc", *args, f"{keyword}({' '.join(map(number, numbers))})"]
+    return [name, *primitive.nodes, *middle, *args]
+
+
+def switched_current(primitive: Primitive, choice: str) -> Primitive:
+    """Return a switch without memory as a behavioural current source.
+
+    Parameters
+    ----------
+    primitive
+        The switch.
+    choice
+        How the dialect writes a choice, from ``{condition}``, ``{yes}`` and ``{no}``.
+
+    Raises
+    ------
+    ValueError
+        If the switch has a hysteresis, which no expression can have.
+    """
+    assert primitive.model is not None
+    card, (p, n, cp, cn) = dict(primitive.model[1]), primitive.nodes
+    if card["vh"] != 0.0:
+        raise ValueError(
+            f"its hysteresis is {card['vh']:g} V, and a switch with memory has no form in this dialect"
+        )
+    sign = ">=" if primitive.args == ("on",) else ">"
+    resistance = choice.format(
+        condition=f"v({cp},{cn}){sign}({number(card['vt'])})", yes=number(card["ron"]), no=number(card["roff"])
+    )
+    return Primitive("B", f"S{primitive.name}", (p, n), (f"v({p},{n})/{resistance}",))
 
 
 def shared_model(name: str, card: Card, nominal: Mapping[str, float]) -> str:
@@ -72,6 +106,8 @@ class Limits:
         Characters that may not stand in a name, since they separate levels of hierarchy.
     foreign_operators
         Operators that expressions may not use, since they mean nothing or something else.
+    most_pins
+        Most pins of a subcircuit.
     """
 
     reserved_nodes: frozenset[str] = frozenset({"gnd"})
@@ -80,6 +116,7 @@ class Limits:
     smallest_gmin: float = 0.0
     separators: str = ""
     foreign_operators: tuple[str, ...] = ()
+    most_pins: int | None = None
 
 
 class Dialect(Protocol):
@@ -93,6 +130,16 @@ class Dialect(Protocol):
     @property
     def limits(self) -> Limits:
         """What the simulator accepts."""
+        ...
+
+    def express(self, primitive: Primitive) -> Primitive:
+        """Return the element that stands for ``primitive`` in this dialect, mostly itself.
+
+        Raises
+        ------
+        ValueError
+            If there is none; the message says why.
+        """
         ...
 
     def element(self, primitive: Primitive, model: str | None) -> str:

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
-from analogep.spice.dialects.base import Card, Limits, celsius, number, pairs_line, shared_model, words
+from analogep.spice.dialects.base import (
+    Card,
+    Limits,
+    celsius,
+    number,
+    pairs_line,
+    shared_model,
+    switched_current,
+    words,
+)
 
 AMBIENT = 25.0
 """Temperature of the circuit [°C], which the netlist sets; a diode says by how much it differs."""
@@ -31,6 +40,12 @@ class Hspice:
         )
     )
     closing: tuple[str, ...] = (f".temp {number(AMBIENT)}", ".op")
+
+    def express(self, primitive: Primitive) -> Primitive:
+        """Return a switch as a voltage-controlled current; see :class:`~analogep.spice.dialects.base.Dialect`."""
+        if primitive.letter == "S":
+            return switched_current(primitive, "({condition} ? {yes} : {no})")
+        return primitive
 
     def element(self, primitive: Primitive, model: str | None) -> str:
         """Return the line of one element; see :class:`~analogep.spice.dialects.base.Dialect`."""

@@ -15,5 +15,7 @@ NGSPICE = Spice3(
         # With gmin = 0 ngspice's gmin stepping, where it is needed, never ends. 1e-40 S is nothing even
         # beside a saturation current of 1e-28 A.
         smallest_gmin=1e-40,
+        # From 1006 on it ends with "N_GLOBAL_NODES overflow".
+        most_pins=1000,
     ),
 )

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
-from analogep.spice.dialects.base import Card, Limits, celsius, number, pairs_line, shared_model, words
+from analogep.spice.dialects.base import (
+    Card,
+    Limits,
+    celsius,
+    number,
+    pairs_line,
+    shared_model,
+    switched_current,
+    words,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class Spice3:
         How a B source gives its current; ``{}`` stands for the expression.
     options_head
         What an options line begins with.
+    choice
+        How an expression chooses, for a dialect without a switch of this law; ``None`` if it has one.
     """
 
     name: str
@@ -28,6 +39,13 @@ class Spice3:
     closing: tuple[str, ...] = ()
     expression: str = "I={}"
     options_head: str = ".options"
+    choice: str | None = None
+
+    def express(self, primitive: Primitive) -> Primitive:
+        """Return the element, or a current for a switch; see :class:`~analogep.spice.dialects.base.Dialect`."""
+        if primitive.letter == "S" and self.choice is not None:
+            return switched_current(primitive, self.choice)
+        return primitive
 
     def element(self, primitive: Primitive, model: str | None) -> str:
         """Return the line of one element; see :class:`~analogep.spice.dialects.base.Dialect`."""

@@ -13,4 +13,5 @@ XYCE = Spice3(
     closing=(".op", ".print dc v(*)"),
     expression="I={{{}}}",  # expressions stand in braces
     options_head=".options device",  # options belong to packages
+    choice="IF({condition},{yes},{no})",  # its own switch goes from one resistance to the other smoothly
 )
