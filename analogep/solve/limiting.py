@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices import MultiPort
-from analogep.solve.system import Evaluation, System
+from analogep.solve.system import System
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -47,9 +47,10 @@ class Linearisation:
         self.seen: list[NDArray[np.int64]] = []
         self.single = np.zeros(len(x), dtype=bool)  # samples under the least-index rule
 
-    def evaluate(self, system: System, x: Array) -> Evaluation:
-        """Evaluate the circuit linearised at the points of contact."""
-        return system.evaluate(x, self.junctions, self.local if any(self.limited) or self.single.any() else None)
+    @property
+    def points(self) -> tuple[Array | None, tuple[Array, ...] | None]:
+        """Points of contact, as :meth:`System.evaluate` takes them."""
+        return self.junctions, self.local if any(self.limited) or self.single.any() else None
 
     def select(self, keep: Flags) -> None:
         """Drop the samples that are not to be kept."""

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from analogep.solve.elementwise import evaluate_by_element
 from analogep.solve.limiting import Linearisation
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model, scatter_add
@@ -78,6 +79,7 @@ def newton(
     options: NewtonOptions,
     anchor: Anchor | None = None,
     tangent: sp.csr_array | None = None,
+    by_element: bool = False,
 ) -> NewtonResult:
     """Run plain Newton with junction limiting.
 
@@ -93,6 +95,8 @@ def newton(
         A linear term to add to Kirchhoff's law.
     tangent
         A matrix (n, n) to add to the Jacobian alone, without an anchor: it changes the steps, not the solution.
+    by_element
+        Sum Kirchhoff's law element by element: slower, and exact where conductances span many decades.
     """
     model, size = system.model, system.model.plan.size
     batch = len(x0)
@@ -108,7 +112,8 @@ def newton(
     contact = Linearisation(system, x)
     small = np.zeros(batch, dtype=bool)  # last step within tolerance, and nothing limited
     for iteration in range(options.max_iterations + 1):
-        ev = contact.evaluate(part, x[alive])
+        evaluate = evaluate_by_element if by_element else System.evaluate
+        ev = evaluate(part, x[alive], *contact.points)
         residual = ev.residual
         if anchor is not None:
             pull = x[alive] - anchor.target[alive]

@@ -16,6 +16,7 @@ from analogep.solve.layered import solve_layered
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
+from analogep.solve.refine import refine
 from analogep.solve.solution import Solution
 from analogep.solve.strategies import robust_newton
 from analogep.solve.system import System
@@ -97,4 +98,5 @@ def solve_newton(
     result, trace = robust_newton(system, x0, options)
     if not result.converged.all():
         raise failure_message(circuit, system, result, trace)
+    result = refine(system, result)
     return finish(system, result.x, result.residual, result.iterations, "newton", started, trace)

@@ -16,9 +16,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.devices import MultiPort
+from analogep.solve.elementwise import conductance_spread
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
+from analogep.solve.refine import SPREAD
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -120,6 +122,11 @@ def cold_start(system: System, x0: Array, options: NewtonOptions) -> tuple[Newto
     return newton(system, np.zeros_like(x0), options), ""
 
 
+def element_by_element(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Run Newton on Kirchhoff's law summed element by element, for conductances that span many decades."""
+    return newton(system, x0, options, by_element=True), ""
+
+
 def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Run Newton with a small resistance in the tangent of every piecewise linear law, not in the law itself.
 
@@ -172,7 +179,7 @@ def line_search(system: System, x0: Array, options: NewtonOptions) -> tuple[Newt
     weight[len(model.plan.nodes) :] = 1.0
     alive = np.arange(len(x))
     taken = np.zeros(len(x), dtype=np.int64)
-    for _ in range(_LINE_SEARCHES):
+    for _ in range(min(_LINE_SEARCHES, options.max_iterations)):
         part = system.select(alive)
         ev = part.evaluate(x[alive])
         merit = np.linalg.norm(ev.residual * weight, axis=1)
@@ -304,12 +311,17 @@ def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
 
 
 _SHARING = 1e-6  # resistance [Ω] in the tangent of ideal diodes: far below what is around them
-_LINE_SEARCHES = 60
+_LINE_SEARCHES = 30
 _BRIEF = 25
-_MOST_RUNS = 50  # Newton runs of one continuation
+_MOST_RUNS = 30  # Newton runs of one continuation
 
 FALLBACKS: tuple[Strategy, ...] = (
     Strategy("cold start", cold_start, lambda system, x0: bool(x0.any())),
+    Strategy(
+        "element by element",
+        element_by_element,
+        lambda system, x0: conductance_spread(system.model) >= SPREAD,
+    ),
     Strategy("shared currents", shared_currents, lambda system, x0: _has_pieces(system.model)),
     Strategy("line search", line_search),
     Strategy("gmin stepping", gmin_stepping),
