@@ -55,15 +55,10 @@ def analyse(pattern: sp.csc_array) -> Symbolic:
     order = _minimum_degree(pattern)
     place = np.empty(size, np.int64)
     place[order] = np.arange(size)
-    columns = np.repeat(np.arange(size), np.diff(pattern.indptr))
-    i, j = place[pattern.indices], place[columns]
-    upper = np.flatnonzero(i <= j)
-    upper = upper[np.lexsort((i[upper], j[upper]))]
-    start = np.concatenate([[0], np.cumsum(np.bincount(j[upper], minlength=size))]).astype(np.int64)
-    row = i[upper].astype(np.int64)
+    start, row, source = _upper(place, pattern.indptr, pattern.indices)
     parent, counts = _tree(size, start, row)
     factor_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Symbolic(order, start, row, upper.astype(np.int64), parent, factor_start)
+    return Symbolic(order, start, row, source, parent, factor_start)
 
 
 def _minimum_degree(pattern: sp.csc_array) -> Index:
@@ -77,6 +72,47 @@ def _minimum_degree(pattern: sp.csc_array) -> Index:
     options = {"SymmetricMode": True}
     factor = spl.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     return np.argsort(factor.perm_c).astype(np.int64)
+
+
+@nb.njit(cache=True)
+def _upper(place, indptr, indices):  # type: ignore[no-untyped-def]
+    """Return pointers, rows and sources of the upper triangle after permutation; rows in no special order."""
+    size = len(place)
+    start = np.zeros(size + 1, np.int64)
+    for column in range(size):
+        j = place[column]
+        for p in range(indptr[column], indptr[column + 1]):
+            if place[indices[p]] <= j:
+                start[j + 1] += 1
+    for j in range(size):
+        start[j + 1] += start[j]
+    row = np.empty(start[size], np.int64)
+    source = np.empty(start[size], np.int64)
+    for column in range(size):
+        j = place[column]
+        q = start[j]
+        for p in range(indptr[column], indptr[column + 1]):
+            if place[indices[p]] <= j:
+                row[q] = place[indices[p]]
+                source[q] = p
+                q += 1
+    return start, row, source
+
+
+@nb.njit(cache=True)
+def positions(indptr, indices, rows, columns):  # type: ignore[no-untyped-def]
+    """Return where entries (row, column) lie in the data of a CSC pattern that has them, with sorted indices."""
+    out = np.empty(len(rows), np.int64)
+    for k in range(len(rows)):
+        low, high = np.int64(indptr[columns[k]]), np.int64(indptr[columns[k] + 1]) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if indices[middle] < rows[k]:
+                low = middle + 1
+            else:
+                high = middle
+        out[k] = low
+    return out
 
 
 @nb.njit(cache=True)

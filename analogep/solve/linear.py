@@ -154,7 +154,7 @@ class SparseSolver:
     """
 
     def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
-        from analogep.solve.ldl import Factor  # numba takes half a second to load
+        from analogep.solve.ldl import Factor, positions  # numba takes half a second to load
 
         slots, size = model.slots, model.plan.size
         base = sp.csc_array(model.linear_matrix)
@@ -163,9 +163,9 @@ class SparseSolver:
         base.sort_indices()
         pattern = _pattern(model, base)
         self.base = np.zeros(pattern.nnz)
-        coo = base.tocoo()
-        self.base[_positions(pattern, coo.row, coo.col)] = coo.data
-        self.places = _positions(pattern, slots.rows, slots.columns)
+        columns = np.repeat(np.arange(size), np.diff(base.indptr))
+        self.base[positions(pattern.indptr, pattern.indices, base.indices, columns)] = base.data
+        self.places = positions(pattern.indptr, pattern.indices, slots.rows, slots.columns)
         self.indices, self.indptr, self.size = pattern.indices, pattern.indptr, size
         self.factor: Factor | None = None
         free = model.plan.unknown >= 0
@@ -198,17 +198,6 @@ def _pattern(model: Model, base: sp.csc_array) -> sp.csc_array:
     pattern = sp.csc_array(linear + marks + sp.eye_array(size, format="csc"))
     pattern.sort_indices()
     return pattern
-
-
-def _positions(
-    pattern: sp.csc_array, rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """Return where the entries (row, column) lie in the pattern's data."""
-    size = pattern.shape[0]
-    held = np.repeat(np.arange(size), np.diff(pattern.indptr)) * size + pattern.indices  # ascending
-    wanted = np.asarray(columns, np.int64) * size + np.asarray(rows, np.int64)
-    found: NDArray[np.int64] = np.searchsorted(held, wanted).astype(np.int64)
-    return found
 
 
 def _symbolic(model: Model, pattern: sp.csc_array) -> Symbolic:

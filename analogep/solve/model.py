@@ -446,7 +446,9 @@ def _meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, loa
     """
     width = np.broadcast_to(np.asarray(device.thermal_scale(p)), u_new.shape)
     far = (u_new > 0.0) & (np.abs(u_new - u_old) > _FREE_STEP * width)
-    out = np.where(far & ~np.isfinite(load), device.limit(u_new, u_old, p), u_new)
+    out = u_new
+    if not np.isfinite(load).all():
+        out = np.where(np.isfinite(load), u_new, device.limit(u_new, u_old, p))
     far &= np.isfinite(load) & (load > 0.0)
     where = np.nonzero(far)
     if len(where[0]):
@@ -455,6 +457,7 @@ def _meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, loa
         i, g = device.current(old, few)
         met = device.load_point(new + resistance * (i + g * (new - old)), resistance, few)
         assert met is not None
+        out = out.copy()
         out[where] = np.maximum(met, 0.0)
     return out
 

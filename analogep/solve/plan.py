@@ -42,7 +42,7 @@ class Plan:
     multiport_banks
         Indices of the multi-port banks.
     pairs
-        Coupled pairs of unknowns, (·, 2).
+        Coupled pairs of unknowns, (·, 2); a pair may occur more than once.
     pinned
         Unknowns whose diagonal must not be a pivot (outputs, since a nudge may repel; control ports; nodes
         that no conductance touches).
@@ -174,7 +174,5 @@ def _couplings(circuit: Circuit, unknown: Index, branch_start: dict[int, int]) -
     pinned.append(np.flatnonzero(~held))
     both = np.concatenate(pairs)
     both = both[(both >= 0).all(axis=1)]
-    stride = int(both.max(initial=0)) + 1
-    code = np.unique(both[:, 0] * stride + both[:, 1])
     bad = np.unique(np.concatenate(pinned))
-    return np.stack([code // stride, code % stride], axis=1), bad[bad >= 0]
+    return both, bad[bad >= 0]
