@@ -72,11 +72,14 @@ def solve(
         typer.Option("--input", metavar="NODE=VOLT", help="Voltage of an input node [V]; repeat for more."),
     ] = None,
     method: Annotated[str, typer.Option(help="auto, newton, layered, transient, or ngspice.")] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Also save the last analysis, as .csv or .npz.")
+    ] = None,
 ) -> None:
-    """Find the operating point of NETLIST and print every node voltage."""
+    """Do the analyses that NETLIST asks for (.op, .dc, .tran) and print every node voltage."""
     from analogep.cli.netlists import solve_netlist
 
-    solve_netlist(netlist, input_ or [], method)
+    solve_netlist(netlist, input_ or [], method, output)
 
 
 @app.command()

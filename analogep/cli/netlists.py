@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from analogep.circuit import Circuit
@@ -16,26 +18,19 @@ from analogep.devices import REGISTRY
 from analogep.errors import InputError
 from analogep.learning import SquaredError
 from analogep.solve import METHODS, Nudge, operating_point
-from analogep.spice import compare, read_netlist, to_netlist, write
+from analogep.spice import compare, to_netlist, write
 from analogep.spice import operating_point as spice_operating_point
+from analogep.spice.analyses import OperatingPoint
 from analogep.spice.dialects import DIALECTS
+from analogep.spice.reader import read_file
+from analogep.spice.run import Result, run_netlist
 from analogep.spice.wrapper import CORE
 from analogep.training import Problem
 from analogep.training.folder import read_run, write_text
 
 if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport
-    from analogep.spice.reader import Netlist
     from analogep.spice.writer import Hierarchy
-
-
-def _read(path: Path) -> Netlist:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise InputError(f"cannot read {path}: {reason}") from None
-    return read_netlist(text, source=str(path))
 
 
 def _inputs(circuit: Circuit, given: Sequence[str], default: np.ndarray | None) -> dict[str, float]:
@@ -61,26 +56,72 @@ def _inputs(circuit: Circuit, given: Sequence[str], default: np.ndarray | None) 
     return values
 
 
-def solve_netlist(path: Path, given: Sequence[str], method: str) -> None:
-    """Print the operating point of a netlist."""
+def solve_netlist(path: Path, given: Sequence[str], method: str, output: Path | None) -> None:
+    """Do the analyses of a netlist, print their tables, and save the last one's if asked to."""
     if method not in (*METHODS, "ngspice"):
         raise InputError(f"unknown method {method!r}; use one of {', '.join((*METHODS, 'ngspice'))}")
-    netlist = _read(path)
+    if output is not None and output.suffix not in (".csv", ".npz"):
+        raise InputError(f"--output {output}: the name must end in .csv or .npz")
+    netlist = read_file(path)
     circuit = netlist.circuit
-    voltages: Mapping[str, float] = _inputs(circuit, given, netlist.inputs)
+    voltages = _inputs(circuit, given, netlist.inputs)
     if method == "ngspice":
-        solution = spice_operating_point(circuit, voltages or None)
+        if any(not isinstance(analysis, OperatingPoint) for analysis in netlist.analyses):
+            raise InputError(f"--method ngspice finds operating points only; run ngspice on {path} for the rest")
+        point = spice_operating_point(circuit, voltages or None)
+        results = [Result("operating point", {}, circuit.nodes[1:], point.voltages[:, 1:], point)]
     else:
-        solution = operating_point(circuit, voltages or None, method=method)  # type: ignore[arg-type]
-    table = Table("node", "voltage [V]", title=f"{path.name}: {solution.engine}")
-    table.columns[1].justify = "right"
-    for name, value in zip(circuit.nodes[1:], solution.voltages[0, 1:], strict=True):
-        table.add_row(name, f"{value:.12g}")
+        results = run_netlist(netlist, voltages, method)  # type: ignore[arg-type]
+    for result in results:
+        _show(path, result)
+    if output is not None:
+        _save(output, results[-1])
+
+
+_SHOWN_ROWS = 40
+
+
+def _show(path: Path, result: Result) -> None:
+    """Print one analysis: an operating point node by node, others as rows of points, of long ones a selection."""
+    solution = result.solution
+    if not result.axes:
+        table = Table("node", "voltage [V]", title=f"{path.name}: {solution.engine}")
+        table.columns[1].justify = "right"
+        for name, value in zip(result.nodes, result.voltages[0], strict=True):
+            table.add_row(name, f"{value:.12g}")
+        console.print(table)
+        console.print(
+            f"largest Kirchhoff residual {solution.residual[0]:.3g} A, power {solution.power[0]:.6g} W, "
+            f"{int(solution.iterations[0])} iterations, {solution.wall_time * 1e3:.3g} ms"
+        )
+        return
+    columns = result.columns
+    table = Table(*map(escape, columns), title=f"{path.name}: {result.title}")
+    count = len(result.voltages)
+    rows = np.unique(np.linspace(0, count - 1, min(count, _SHOWN_ROWS)).astype(int))
+    for row in rows:
+        table.add_row(*(f"{column[row]:.6g}" for column in columns.values()))
     console.print(table)
-    console.print(
-        f"largest Kirchhoff residual {solution.residual[0]:.3g} A, power {solution.power[0]:.6g} W, "
-        f"{int(solution.iterations[0])} iterations, {solution.wall_time * 1e3:.3g} ms"
-    )
+    if len(rows) < count:
+        console.print(f"{len(rows)} of {count} points; --output FILE.csv saves all")
+
+
+def _save(output: Path, result: Result) -> None:
+    """Write the columns of an analysis as CSV or as NumPy arrays."""
+    columns = result.columns
+    if output.suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez(buffer, **columns)  # type: ignore[arg-type]
+        data = buffer.getvalue()
+    else:
+        rows = np.column_stack(list(columns.values())).tolist()
+        lines = [",".join(columns), *(",".join(f"{value:.17g}" for value in row) for row in rows)]
+        data = ("\n".join(lines) + "\n").encode()
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror}") from None
+    console.print(f"saved     {output}")
 
 
 def export_run(
@@ -90,9 +131,7 @@ def export_run(
     if dialect not in DIALECTS:
         raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
     if wrapper is not None and (output is not None or dialect != "ngspice"):
-        raise InputError(
-            "--wrapper writes two files for ngspice; give neither --output nor --dialect with it"
-        )
+        raise InputError("--wrapper writes two files for ngspice; give neither --output nor --dialect with it")
     saved = read_run(folder)
     test = saved.problem.test
     if sample >= len(test):
@@ -140,7 +179,7 @@ def verify_subject(subject: Path, samples: int | None, tolerance: float | None) 
             problem, problem.circuit, saved.beta, samples or config.samples, tolerance or config.tolerance
         )
     else:
-        netlist = _read(subject)
+        netlist = read_file(subject)
         values = _inputs(netlist.circuit, (), netlist.inputs)
         inputs = netlist.circuit.input_array(values or None)
         report = compare(netlist.circuit, inputs, {"free": None}, tolerance=tolerance or 1e-9)

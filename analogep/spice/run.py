@@ -1,0 +1,195 @@
+"""The analyses that a netlist asks for, done by the native solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.errors import InputError
+from analogep.solve import Solution, TransientOptions, operating_point, transient
+from analogep.solve.dc_sweep import dc_sweep
+from analogep.solve.operating import Method
+from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep
+from analogep.spice.builder import legal_name
+from analogep.spice.reader import Netlist
+
+Array = NDArray[np.float64]
+_SOURCES = {"voltage_source": ("voltage", "V"), "current_source": ("amplitude", "A")}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One analysis's voltages.
+
+    Attributes
+    ----------
+    title
+        What was done.
+    axes
+        Values (S,) of what was swept, or the times, by a name with its unit; none for an operating point.
+    nodes
+        Names of the nodes, without ground.
+    voltages
+        Their voltages (S, N) [V].
+    solution
+        The operating point, or the last point.
+    """
+
+    title: str
+    axes: Mapping[str, Array]
+    nodes: tuple[str, ...]
+    voltages: Array
+    solution: Solution
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """All columns (S,) of the table: the axes, then ``v(node) [V]``."""
+        return {**self.axes, **{f"v({n}) [V]": self.voltages[:, k] for k, n in enumerate(self.nodes)}}
+
+
+def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = "auto") -> list[Result]:
+    """Do what the netlist asks for, or find its operating point if it asks for nothing.
+
+    ``.nodeset`` voltages are where the search for an operating point starts. ``.tran`` starts from the
+    operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` it starts from those
+    voltages and all else at zero. Tolerances are the solver's own; a longest step is not needed for them.
+
+    Parameters
+    ----------
+    netlist
+        As read.
+    inputs
+        Voltage [V] of each input node.
+    method
+        Method of operating points.
+
+    Raises
+    ------
+    InputError
+        If a swept source does not exist, or inputs are missing.
+    ConvergenceError
+        If there is no solution that was found.
+    """
+    asked: tuple[Analysis, ...] = netlist.analyses or (OperatingPoint(),)
+    return [_one(netlist, analysis, inputs, method) for analysis in asked]
+
+
+def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], method: Method) -> Result:
+    circuit = netlist.circuit
+    nodes = circuit.nodes[1:]
+    guess = _state(circuit, netlist.guesses)
+    if isinstance(analysis, OperatingPoint):
+        point = operating_point(circuit, inputs or None, method=method, v0=guess)
+        return Result("operating point", {}, nodes, point.voltages[:, 1:], point)
+    if isinstance(analysis, Sweep):
+        return _swept(circuit, analysis.axes, inputs, method)
+    start: Array | Solution | None = None
+    if not analysis.from_initial:
+        start = _held(circuit, netlist.initial, inputs, guess)
+    elif netlist.initial:
+        start = _state(circuit, netlist.initial)
+    times = analysis.times
+    run = transient(
+        circuit,
+        inputs or None,
+        v0=start,
+        times=times,
+        until=analysis.stop,
+        start="zero" if start is not None or analysis.from_initial else "operating_point",
+        options=TransientOptions(node_capacitance=0.0),
+    )
+    return Result("transient", {"time [s]": run.times}, nodes, run.voltages[:, 0, 1:], run.solution)
+
+
+def _state(circuit: Circuit, voltages: Mapping[str, float]) -> Array | None:
+    """Return node voltages (1, N) [V] with the given ones and zero elsewhere; ``None`` if none are given."""
+    if not voltages:
+        return None
+    state = np.zeros((1, len(circuit.nodes)))
+    for name, value in voltages.items():
+        state[0, circuit.nodes.index(name)] = value
+    return state
+
+
+def _held(
+    circuit: Circuit, initial: Mapping[str, float], inputs: Mapping[str, float], guess: Array | None
+) -> Solution | None:
+    """Return the operating point at time zero with the nodes of ``initial`` held; ``None`` if there are none."""
+    if not initial:
+        return None
+    values = {}
+    for bank in circuit.banks:
+        if bank.device.kind in _SOURCES and any(name in circuit.waveforms for name in bank.names):
+            key = _SOURCES[bank.device.kind][0]
+            array = bank.values[key].copy()
+            for e, name in enumerate(bank.names):
+                if name in circuit.waveforms:
+                    array[e] = float(circuit.waveforms[name].value(0.0, before=True))
+            values[f"{bank.name}.{key}"] = array
+    extra = [circuit.nodes.index(n) for n in initial if n not in circuit.inputs]
+    clamped = Circuit(
+        circuit.nodes,
+        circuit.with_parameters(values).banks,
+        circuit.crossbars,
+        np.array([*circuit.input_nodes.tolist(), *extra], np.int64),
+        circuit.output_pairs,
+    )
+    return replace(operating_point(clamped, {**inputs, **initial}, v0=guess), circuit=circuit)
+
+
+def _swept(circuit: Circuit, axes: tuple[Axis, ...], inputs: Mapping[str, float], method: Method) -> Result:
+    inner, *outer = (_Swept(circuit, axis) for axis in axes)
+    voltages, last = [], None
+    for value in outer[0].axis.values if outer else (None,):
+        here, given = circuit, dict(inputs)
+        if value is not None and outer[0].is_input:
+            given[outer[0].name] = float(value)
+        elif value is not None:
+            here = outer[0].at(circuit, float(value))
+        sweep = dc_sweep(here, inner.name, inner.axis.values, given or None, method)
+        voltages.append(sweep.voltages[:, 0, 1:])
+        last = sweep.solutions[-1]
+    assert last is not None
+    columns = {inner.label: np.tile(inner.axis.values, len(voltages))}
+    if outer:
+        columns[outer[0].label] = np.repeat(outer[0].axis.values, len(inner.axis.values))
+    title = "DC sweep of " + " and ".join(x.axis.source for x in (inner, *outer))
+    return Result(title, columns, circuit.nodes[1:], np.concatenate(voltages), last)
+
+
+class _Swept:
+    """A swept source: the name that :func:`~analogep.dc_sweep` knows it by, and its unit.
+
+    Raises
+    ------
+    InputError
+        If there is no such source.
+    """
+
+    def __init__(self, circuit: Circuit, axis: Axis) -> None:
+        self.axis = axis
+        wanted = legal_name(axis.source).lower()
+        inputs = {f"v{node}".lower(): node for node in circuit.inputs}
+        self.is_input = wanted in inputs
+        self.name, unit = inputs.get(wanted, ""), "V"
+        self.block, self.element = "", 0
+        for bank in circuit.banks:
+            found = [e for e, name in enumerate(bank.names) if name.lower() == wanted]
+            if found and bank.device.kind in _SOURCES and not self.is_input:
+                key, unit = _SOURCES[bank.device.kind]
+                self.block, self.element = f"{bank.name}.{key}", found[0]
+                self.name = f"{bank.names[found[0]]}.{key}"
+        if not self.name:
+            raise InputError(f".dc: there is no V or I source {axis.source} in the netlist")
+        self.label = f"{axis.source} [{unit}]"
+
+    def at(self, circuit: Circuit, value: float) -> Circuit:
+        """Return the circuit with this source at ``value`` [V] or [A]."""
+        bank, _, key = self.block.rpartition(".")
+        array = next(b for b in circuit.banks if b.name == bank).values[key].copy()
+        array[self.element] = value
+        return circuit.with_parameters({self.block: array})

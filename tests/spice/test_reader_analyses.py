@@ -1,0 +1,112 @@
+"""What a netlist asks for, done natively: against hand calculation and ngspice itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analogep.errors import InputError, NetlistError
+from analogep.spice import read_netlist
+from analogep.spice.analyses import OperatingPoint, Sweep, Transient
+from analogep.spice.run import run_netlist
+
+
+def netlist(*lines: str) -> str:
+    return "\n".join(["title", *lines, ".end", ""])
+
+
+RC = ["V1 a 0 PULSE(0 1 0 1f 1f)", "R1 a b 1k", "C1 b 0 1u"]
+
+
+def test_what_is_asked_for() -> None:
+    read = read_netlist(
+        netlist(*RC, ".op", ".dc V1 0 {x} 0.5 v1x 1 3 1", ".tran 1u 1m 0 2u uic", ".param x=2", ".ic v(b)={x/4}",
+                "V1x c 0 0", "R2 c 0 1", ".nodeset v(b)=0.25 v(c)=1")
+    )  # fmt: skip
+    point, sweep, run = read.analyses
+    assert isinstance(point, OperatingPoint)
+    assert isinstance(sweep, Sweep)
+    assert [a.values.tolist() for a in sweep.axes] == [[0.0, 0.5, 1.0, 1.5, 2.0], [1.0, 2.0, 3.0]]
+    assert run == Transient(1e-6, 1e-3, 0.0, 2e-6, True)
+    assert read.initial == {"b": 0.5}
+    assert read.guesses == {"b": 0.25, "c": 1.0}
+
+
+def test_a_sweep_of_two_sources_moves_the_first_fastest() -> None:
+    text = netlist("V1 a 0 1", "I1 0 b 0", "R1 a b 1k", "R2 b 0 1k", ".dc V1 0 1 1 I1 0 2m 1m")
+    (result,) = run_netlist(read_netlist(text), {})
+    columns = result.columns
+    np.testing.assert_allclose(columns["V1 [V]"], [0, 1, 0, 1, 0, 1])
+    np.testing.assert_allclose(columns["I1 [A]"], [0, 0, 1e-3, 1e-3, 2e-3, 2e-3])
+    np.testing.assert_allclose(columns["v(b) [V]"], [0, 0.5, 0.5, 1.0, 1.0, 1.5], atol=1e-12)
+
+
+def test_a_sensed_source_of_zero_volts_can_be_swept() -> None:
+    text = netlist("V1 a 0 0", "R1 a 0 1k", "F1 0 b V1 1", "R2 b 0 1k", ".dc V1 1 2 1")
+    (result,) = run_netlist(read_netlist(text), {})
+    np.testing.assert_allclose(result.columns["v(b) [V]"], [-1.0, -2.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("start", ["", ".ic v(b)=0.5"])
+@pytest.mark.parametrize("uic", ["", " uic"])
+def test_a_transient_charges_a_capacitor(start: str, uic: str) -> None:
+    """v(t) = 1 − (1 − v0) exp(−t/RC), from the operating point 0 V or from .ic."""
+    text = netlist(*RC, f".tran 0.1m 3m{uic}", start)
+    (result,) = run_netlist(read_netlist(text), {})
+    t = result.columns["time [s]"]
+    v0 = 0.5 if start else 0.0
+    np.testing.assert_allclose(t, np.arange(31) * 1e-4, atol=1e-12)
+    np.testing.assert_allclose(result.columns["v(b) [V]"][1:], (1 - (1 - v0) * np.exp(-t / 1e-3))[1:], atol=3e-4)
+
+
+def test_a_source_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="V9"):
+        run_netlist(read_netlist(netlist("V1 a 0 1", "R1 a 0 1", ".dc V9 0 1 1")), {})
+
+
+def test_an_initial_condition_of_an_element_needs_its_node_voltage() -> None:
+    with pytest.raises(NetlistError, match="ic= is not supported with uic"):
+        read_netlist(netlist("V1 a 0 1", "R1 a b 1", "C1 b 0 1u ic=1", ".tran 1u 1m uic"))
+
+
+def test_a_guess_chooses_between_operating_points() -> None:
+    """Two cross-coupled inverters; .nodeset says which of them is on."""
+    lines = [
+        "Vdd d 0 3",
+        "R1 d a 10k",
+        "R2 d b 10k",
+        "M1 a b 0 0 n W=10u L=1u",
+        "M2 b a 0 0 n W=10u L=1u",
+        ".model n NMOS(level=1 vto=0.7 kp=1e-4)",
+    ]
+    for high, low in (("a", "b"), ("b", "a")):
+        (result,) = run_netlist(read_netlist(netlist(*lines, f".nodeset v({high})=3 v({low})=0.1")), {})
+        assert result.columns[f"v({high}) [V]"][0] > 2.5
+        assert result.columns[f"v({low}) [V]"][0] < 0.5
+
+
+TRANSIENTS = {
+    "sine into RC": ["V1 a 0 SIN(0.5 1 1k 0.1m 200 30)", "R1 a b 1k", "C1 b 0 0.2u", ".tran 10u 2m"],
+    "pulses through RL": ["V1 a 0 PULSE(0 1 0.1m 10u 20u 0.3m 0.8m)", "R1 a b 100", "L1 b 0 10m", ".tran 10u 2m"],
+    "table into a diode": ["I1 0 a PWL(0 0 1m 1m 2m -0.1m)", "D1 a 0 d", "R1 a 0 10k", "C1 a 0 10n", ".model d D",
+                           ".tran 10u 2m"],
+}  # fmt: skip
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("what", TRANSIENTS)
+def test_transients_agree_with_ngspice(what: str, ngspice: str, tmp_path: Path) -> None:
+    lines = TRANSIENTS[what]
+    node = "b" if "b" in " ".join(lines[:3]).split() else "a"
+    script = [".control", "set numdgt=12", "set wr_singlescale", "run", "linearize", f"wrdata out.txt v({node})",
+              "quit 0", ".endc"]  # fmt: skip
+    options = ".options reltol=1e-5 abstol=1e-12 vntol=1e-7"
+    (tmp_path / "t.cir").write_text(netlist(*lines, options, *script))
+    subprocess.run([ngspice, "-b", "t.cir"], cwd=tmp_path, check=True, capture_output=True)
+    theirs = np.loadtxt(tmp_path / "out.txt")
+    (result,) = run_netlist(read_netlist(netlist(*lines, options)), {})
+    ours = np.interp(theirs[:, 0], result.columns["time [s]"], result.columns[f"v({node}) [V]"])
+    np.testing.assert_allclose(ours[1:], theirs[1:, 1], atol=2e-3)
