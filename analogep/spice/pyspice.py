@@ -22,12 +22,13 @@ from analogep.spice.deck import (
     nudge_primitives,
     nudge_terms,
 )
-from analogep.spice.dialects import DIALECTS, Card, celsius
+from analogep.spice.dialects import DIALECTS, Card, celsius, number
 from analogep.spice.writer import to_netlist
 
 _ELEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "R": ("R", ("resistance",)),
     "C": ("C", ("capacitance",)),
+    "L": ("L", ("inductance",)),
     "V": ("V", ("dc_value",)),
     "I": ("I", ("dc_value",)),
     "E": ("VCVS", ("voltage_gain",)),
@@ -36,7 +37,7 @@ _ELEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "H": ("H", ("source", "transresistance")),
     "B": ("B", ("current_expression",)),
 }
-"""PySpice's method and keywords for each type letter; D needs a model and is made apart."""
+"""PySpice's method and keywords for each type letter without a model; D, M and S have one."""
 
 
 def load_pyspice() -> ModuleType:
@@ -117,14 +118,28 @@ def _primitives(circuit: Circuit, voltages: np.ndarray, nudge: Nudge | None, sam
 
 
 def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | None], str]) -> None:
+    letter, tail = primitive.letter, []
+    keywords: dict[str, Any] = {}
     if primitive.model is not None:
-        model = models.setdefault((primitive.model, primitive.temperature), f"d{len(models) + 1}")
-        keywords: dict[str, Any] = {"model": model}
-        if primitive.temperature is not None:
-            keywords["raw_spice"] = f"temp={celsius(primitive.temperature):.17g}"
-        netlist.D(primitive.name, *primitive.nodes, **keywords)
-        return
-    if primitive.letter not in _ELEMENTS:
-        raise InputError(f"{primitive.letter}{primitive.name}: elements of this type have no PySpice form here")
-    method, keys = _ELEMENTS[primitive.letter]
-    getattr(netlist, method)(primitive.name, *primitive.nodes, **dict(zip(keys, primitive.args, strict=True)))
+        head = primitive.model[0][0].lower()
+        keywords["model"] = models.setdefault(
+            (primitive.model, primitive.temperature), f"{head}{len(models) + 1}"
+        )
+        method = letter
+        if letter == "M":
+            tail = [f"{key}={number(float(value))}" for key, value in zip("lw", primitive.args, strict=True)]
+        else:
+            tail = [str(value) for value in primitive.args]
+    elif letter in _ELEMENTS:
+        method, keys = _ELEMENTS[letter]
+        keywords |= zip(keys, primitive.args, strict=True)
+    else:
+        raise InputError(f"{letter}{primitive.name}: elements of this type have no PySpice form here")
+    if primitive.temperature is not None:
+        tail.append(f"temp={number(celsius(primitive.temperature))}")
+    if primitive.waveform is not None:
+        kind, numbers = primitive.waveform
+        tail.append(f"{kind}({' '.join(number(value) for value in numbers)})")
+    if tail:
+        keywords["raw_spice"] = " ".join(tail)
+    getattr(netlist, method)(primitive.name, *primitive.nodes, **keywords)

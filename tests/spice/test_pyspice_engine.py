@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from strategies import experiments
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from strategies import CELLS, experiments
 from test_engine import LOOP, divider
-from test_parity import Case, resolvable
+from test_parity import ordinary, resolvable
 from test_reference_netlists import CASES, assert_voltages, load
 
 from analogep.devices import Diode
@@ -23,7 +24,7 @@ from analogep.errors import EngineError, InputError
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point as native
 from analogep.spice import PySpiceEngine, operating_point, to_pyspice
-from analogep.spice.ngspice import TIGHT
+from analogep.spice.ngspice import RELAXED, TIGHT
 from analogep.spice.pyspice_engine import LIBRARY, shared_engine
 
 pytest.importorskip("PySpice")
@@ -56,18 +57,20 @@ def test_reference_circuits(case: str) -> None:
     np.testing.assert_allclose(found.voltages, batch.voltages, rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=15)
-@given(experiments(("resistor", "bridge", "diode", "capacitor", "amplifier", "vcvs", "vccs", "cccs", "ccvs")))
-def test_pyspices_own_netlist_is_the_same_circuit(case: Case) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=5)
+@given(data=st.data())
+def test_pyspices_own_netlist_is_the_same_circuit(cell: str, data: st.DataObject) -> None:
     """Built element by element by PySpice, and written by PySpice, it has the native solution."""
-    circuit, inputs = resolvable(case)
+    circuit, inputs = case = resolvable(data.draw(experiments(("resistor", cell), most_cells=5)))
+    assume(ordinary(case))
     text = str(to_pyspice(circuit, inputs)) + "\n.end\n"
     (point,) = shared_engine().run(text, [{}], TIGHT).points
-    voltages = native(circuit, inputs).voltages[0]
-    if point is not None:  # TIGHT has no second try; what it finds must be right
-        np.testing.assert_allclose(
-            [point[n.lower()] for n in circuit.nodes[1:]], voltages[1:], rtol=1e-9, atol=1e-9
-        )
+    if point is None:  # a step that rounding keeps above these tolerances
+        (point,) = shared_engine().run(text, [{}], RELAXED).points
+    assert point is not None
+    found = [point[name.lower()] for name in circuit.nodes[1:]]
+    np.testing.assert_allclose(found, native(circuit, inputs).voltages[0, 1:], rtol=1e-9, atol=1e-9)
 
 
 def test_one_process_serves_all_and_goes_with_the_engine() -> None:
