@@ -41,6 +41,7 @@ STARTS = ("zero", "operating_point")
 
 _VIOLENT = 1e3  # currents that no conductance of the circuit could carry
 _SUDDEN = 1e6  # how much shorter than a time constant "at once" is
+_RIGID = 1e3  # largest resistance that an inductor may see, in that of the largest conductance
 _FIRST_MOVE = 1e3  # movement of the first step, in absolute tolerances
 _FIRST_PART = 0.01  # of the time to the next corner, at most, in the first step
 _MOST_CHANGES = 100  # of switches at one time
@@ -334,6 +335,8 @@ class _Run:
         smallest = np.full(int(island.max(initial=-1)) + 1, np.inf)
         np.minimum.at(smallest, island[own > 0.0], own[own > 0.0])
         rates = _SUDDEN * steepest / smallest[island]
+        branch = np.arange(self.nodes, len(rates))[self.dynamic[self.nodes :]]
+        rates[branch] = _SUDDEN * _RIGID / (steepest * smallest[island[branch]])
         found = []
         for factor in (1.0, 2.0):
             conductance = sp.csr_array(sp.diags_array(factor * rates) @ self.capacitance)
