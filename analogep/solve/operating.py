@@ -81,7 +81,8 @@ def operating_point(
             raise InputError(f"the layered engine cannot solve this circuit: {plan.why(nudge)}; use newton")
     if method == "transient":
         return settle(circuit, array, nudge, start, options, started)
-    return solve_newton(circuit, array, nudge, start, options, started)
+    branches = v0.branches if isinstance(v0, Solution) else {}
+    return solve_newton(circuit, array, nudge, start, options, started, branches)
 
 
 def solve_newton(
@@ -91,10 +92,16 @@ def solve_newton(
     v0: Array | None,
     options: NewtonOptions,
     started: float,
+    branches: Mapping[int, Array] | None = None,
 ) -> Solution:
-    """Solve by Newton's method with its fallbacks; see :func:`operating_point`."""
+    """Solve by Newton's method with its fallbacks, from voltages and branch currents."""
     system = System(circuit, inputs, nudge)
     x0 = np.zeros((len(inputs), system.model.plan.size)) if v0 is None else system.model.reduce_voltages(v0)
+    for b, start in system.model.plan.branch_start.items():
+        currents = (branches or {}).get(b, np.zeros((len(inputs), 0)))
+        count = circuit.banks[b].size * circuit.banks[b].device.branches
+        if currents.size == len(inputs) * count:  # of the same bank, not of another circuit's
+            x0[:, start : start + count] = currents.reshape(len(inputs), count)
     result, trace = robust_newton(system, x0, options)
     if not result.converged.all():
         raise failure_message(circuit, system, result, trace)

@@ -1,9 +1,9 @@
 """Ways to an operating point, in the order in which they are tried, and the trace of what each achieved.
 
 Plain Newton solves almost everything. Samples that it leaves go to the fallbacks, one after the other, until
-they are solved: another start, another split of the currents of ideal diodes, a line search, and three
-continuations that lead from an easy circuit to the one asked for. Every result is certified by Newton's own
-tests on the circuit as it is.
+they are solved: sums by element, another start, another split of the currents of ideal diodes, a line search,
+three continuations that lead from an easy circuit to the one asked for, and a homotopy that may turn back on
+its way. Every result is certified by Newton's own tests on the circuit as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from analogep.devices import MultiPort
 from analogep.solve.elementwise import conductance_spread
+from analogep.solve.homotopy import follow
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
@@ -66,11 +67,14 @@ class Strategy:
         The method.
     applies
         Whether it can do anything that plain Newton from ``x0`` (B, n) has not.
+    resumes
+        Whether it starts where the last strategy ended, not at ``x0``.
     """
 
     name: str
     run: Callable[[System, Array, NewtonOptions], tuple[NewtonResult, str]]
     applies: Callable[[System, Array], bool] = lambda system, x0: True
+    resumes: bool = False
 
 
 def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, tuple[Attempt, ...]]:
@@ -92,7 +96,11 @@ def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         part = system.select(left)
         if not strategy.applies(part, x0[left]):
             continue
-        again, reached = strategy.run(part, x0[left], options)
+        start = x0[left]
+        if strategy.resumes:
+            ended = result.x[left]
+            start = np.where(np.isfinite(ended).all(axis=1, keepdims=True), ended, start)
+        again, reached = strategy.run(part, start, options)
         trace.append(_attempt(strategy.name, again, reached))
         result = _merge(result, left, again)
     return result, tuple(trace)
@@ -124,7 +132,8 @@ def cold_start(system: System, x0: Array, options: NewtonOptions) -> tuple[Newto
 
 def element_by_element(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Run Newton on Kirchhoff's law summed element by element, for conductances that span many decades."""
-    return newton(system, x0, options, by_element=True), ""
+    brief = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
+    return newton(system, x0, brief, by_element=True), ""
 
 
 def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
@@ -158,6 +167,7 @@ def _has_pieces(model: Model) -> bool:
 
 def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
     """Run Newton on the circuit as it is, from the end of a continuation."""
+    options = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
     result = newton(system, x, options)
     left = np.flatnonzero(~result.converged)
     if len(left) and _has_pieces(system.model):
@@ -304,6 +314,37 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
     return replace(result, iterations=result.iterations + iterations), f"{float(lowest.max()):.2g} S"
 
 
+def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Follow Newton homotopies, through folds, from rest and from a few other voltages.
+
+    One sample at a time; after some in a row that were not solved, the rest are left.
+    """
+    model = system.model
+    tangent = _sharing(model) if _has_pieces(model) else None
+    result = NewtonResult(
+        np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
+    )
+    rng = np.random.default_rng(0)
+    lowest, failures = 1.0, 0
+    for s in range(len(x0)):
+        one, furthest = system.select(np.array([s])), 0.0
+        for scale in _STARTS:
+            begin = scale * rng.standard_normal(x0.shape[1])
+            begin[len(model.plan.nodes) :] = 0.0
+            end, reached, solves = follow(one, begin, tangent)
+            furthest = max(furthest, reached)
+            again = _certify(one, end[None], options)
+            result.iterations[s] += solves
+            result = _merge(result, np.array([s]), again)
+            if again.converged[0]:
+                break
+        lowest = min(lowest, furthest)
+        failures = 0 if result.converged[s] else failures + 1
+        if failures == _HOPELESS:
+            break
+    return result, f"{100.0 * lowest:.2g} % of the way"
+
+
 def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
     """Return options for one step of a continuation: near the solution, Newton needs few iterations."""
     limit = _BRIEF if x.any() else 4 * _BRIEF
@@ -312,20 +353,25 @@ def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
 
 _SHARING = 1e-6  # resistance [Ω] in the tangent of ideal diodes: far below what is around them
 _LINE_SEARCHES = 30
-_BRIEF = 25
+_CERTIFY = 60
+_STARTS = (0.0, 1.0, 5.0)  # spread [V] of the voltages from which homotopies start
+_HOPELESS = 4
+_BRIEF = 20
 _MOST_RUNS = 30  # Newton runs of one continuation
 
 FALLBACKS: tuple[Strategy, ...] = (
-    Strategy("cold start", cold_start, lambda system, x0: bool(x0.any())),
     Strategy(
         "element by element",
         element_by_element,
         lambda system, x0: conductance_spread(system.model) >= SPREAD,
+        resumes=True,
     ),
+    Strategy("cold start", cold_start, lambda system, x0: bool(x0.any())),
     Strategy("shared currents", shared_currents, lambda system, x0: _has_pieces(system.model)),
     Strategy("line search", line_search),
     Strategy("gmin stepping", gmin_stepping),
     Strategy("source stepping", source_stepping),
     Strategy("pseudo-transient", pseudo_transient),
+    Strategy("homotopy", homotopy),
 )
 """What is tried, in order, for samples that plain Newton did not solve."""
