@@ -1,7 +1,7 @@
 """Sparse LDLᵀ of symmetric matrices: the symbolic part once per pattern, the numeric part compiled.
 
 The up-looking method of Davis (2005, ACM TOMS 31, algorithm 849): row k of L is the solution of a triangular
-system whose pattern is a subtree of the elimination tree. The order comes from SuperLU's minimum degree.
+system whose pattern is a subtree of the elimination tree. The order is :mod:`~analogep.solve.ordering`'s.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
+
+from analogep.solve.ordering import minimum_degree
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -52,26 +53,13 @@ def analyse(pattern: sp.csc_array) -> Symbolic:
         CSC matrix with sorted indices; its values do not matter.
     """
     size = pattern.shape[0]
-    order = _minimum_degree(pattern)
+    order = minimum_degree(pattern.indptr, pattern.indices)
     place = np.empty(size, np.int64)
     place[order] = np.arange(size)
     start, row, source = _upper(place, pattern.indptr, pattern.indices)
     parent, counts = _tree(size, start, row)
     factor_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Symbolic(order, start, row, source, parent, factor_start)
-
-
-def _minimum_degree(pattern: sp.csc_array) -> Index:
-    """Return a fill-reducing order, as SuperLU finds it for a diagonally dominant matrix of this pattern."""
-    size = pattern.shape[0]
-    counts = np.diff(pattern.indptr)
-    data = np.full(pattern.nnz, -1.0)
-    columns = np.repeat(np.arange(size), counts)
-    data[pattern.indices == columns] = counts.max(initial=1) + 1.0
-    matrix = sp.csc_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
-    options = {"SymmetricMode": True}
-    factor = spl.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-    return np.argsort(factor.perm_c).astype(np.int64)
 
 
 @nb.njit(cache=True)
