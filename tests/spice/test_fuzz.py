@@ -1,28 +1,37 @@
-"""Whatever the text, the reader answers with a circuit or with an error of its own."""
+"""Whatever the text, the reader answers with a circuit or with an error of its own, and drops no element.
+
+By default each law is tried on a few hundred texts, always the same. For more, and new ones:
+``HYPOTHESIS_PROFILE=search HYPOTHESIS_EXAMPLES=10000 pytest tests/spice/test_fuzz.py``.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
+from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from netlist_strategies import Written, netlists
 from strategies import circuits
 
-from analogep.errors import AnalogepError
+from analogep.errors import AnalogepError, NetlistError
 from analogep.spice import read_netlist, to_netlist
 
 _TEXT = """
     = { } ( ) , ' * + - .end .control .model .param .options d D ( is=1 gmin=0 temp=1e9 1e999 nan inf -0 0 1k
     *@ *@+ bank crossbar element inputs given unset outputs exact open nudge end trainable= conductance
+    .subckt .ends X1 params: .include .lib .endl .global .func .tran .dc .ic .nodeset v(a)=1 {a>b?1:2} {{ !
+    f(x) sin pwl SW NMOS .op .temp .inc s1 S1 M1 L1 K1 on off W=1u uic {2**3} {-1^2} {pow(1,2)} a=1 a={a} 1Meg
     V1 R1 F1 H1 E1 G1 D1 B1 X1 I={ {1/0} {((((1 a,b 0 gnd GND \x00 é µ \t ; $ // poly pulse dc ac area=0
 """
 PIECES = st.sampled_from(_TEXT.split())
 
 
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A netlist of ours with a few lines cut, doubled, swapped or spliced with other pieces."""
-    lines = to_netlist(draw(circuits(most_cells=4))).splitlines()
+def spoiled(draw: st.DrawFn, lines: list[str]) -> str:
+    """Return lines of which a few are cut, doubled, swapped or spliced with other pieces."""
+    lines = list(lines)
     for _ in range(draw(st.integers(1, 4))):
         k = draw(st.integers(0, len(lines) - 1))
         action = draw(st.integers(0, 5))
@@ -45,24 +54,96 @@ def mutated(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A netlist of ours, spoiled."""
+    return spoiled(draw, to_netlist(draw(circuits(most_cells=4))).splitlines())
+
+
+@st.composite
+def mutated_foreign(draw: st.DrawFn) -> str:
+    """A netlist from elsewhere, spoiled."""
+    return spoiled(draw, ["title", *draw(netlists()).lines, ".end"])
+
+
 def read(text: str) -> None:
     with contextlib.suppress(AnalogepError):
         read_netlist(text)
 
 
-@settings(max_examples=400)
+def examples(usual: int) -> settings:
+    """Return the number of examples of a law: its own, or what the search profile asks for."""
+    search = os.environ.get("HYPOTHESIS_PROFILE") == "search"
+    return settings(max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "1000")) if search else usual)
+
+
+@examples(400)
 @given(mutated())
 def test_mutated_netlists(text: str) -> None:
     read(text)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(st.lists(PIECES, max_size=7).map(" ".join), max_size=8).map("\n".join))
 def test_loose_pieces(text: str) -> None:
     read("title\n" + text)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
     read(text)
+
+
+@examples(100)
+@given(mutated_foreign())
+def test_mutated_foreign_netlists(text: str) -> None:
+    read(text)
+
+
+@examples(50)
+@given(netlists())
+def test_no_element_is_dropped(written: Written) -> None:
+    circuit = read_netlist("\n".join(["title", *written.lines, ".end"])).circuit
+    assert circuit.element_count == written.elements
+
+
+@examples(25)
+@given(netlists(), st.data())
+def test_a_netlist_in_several_files_is_the_same(written: Written, data: st.DataObject) -> None:
+    """Lines of the netlist moved into a file, which a line takes in at their place."""
+    lines = written.lines
+    first = data.draw(st.integers(0, len(lines)))
+    last = data.draw(st.integers(first, len(lines)))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "part.inc").write_text("\n".join(lines[first:last]))
+        text = "\n".join(["title", *lines[:first], ".include part.inc", *lines[last:], ".end"])
+        parts = read_netlist(text, base=folder).circuit
+    whole = read_netlist("\n".join(["title", *lines, ".end"])).circuit
+    assert parts.nodes == whole.nodes
+    assert [b.names for b in parts.banks] == [b.names for b in whole.banks]
+    for one, other in zip(parts.banks, whole.banks, strict=True):
+        assert all((one.values[key] == other.values[key]).all() for key in other.values)
+
+
+@examples(25)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 30)), max_size=4), min_size=1, max_size=40))
+def test_any_nesting_ends(uses: list[list[tuple[int, int]]]) -> None:
+    """Subcircuits that use each other as they like, themselves too: a circuit, or an error, and soon."""
+    lines = ["title", "V1 a 0 1", "R1 a 0 1"]
+    for k, inner in enumerate(uses):
+        body = [f"X{j}_{i} a s{other % len(uses)}" for j, (other, n) in enumerate(inner) for i in range(n)]
+        lines += [f".subckt s{k} a", "R1 a 0 1k", *body, ".ends"]
+    totals: dict[int, int] = {}
+
+    def total(k: int, open_: tuple[int, ...]) -> int:
+        assume(k not in open_)
+        if k not in totals:
+            totals[k] = 1 + sum(n * total(other % len(uses), (*open_, k)) for other, n in uses[k])
+        return totals[k]
+
+    with contextlib.suppress(NetlistError):
+        read_netlist("\n".join([*lines, "X1 a s0"]))
+    if (elements := total(0, ())) < 300:
+        with contextlib.suppress(NetlistError):  # deeper than the limit
+            assert read_netlist("\n".join([*lines, "X1 a s0"])).circuit.element_count == elements + 2
