@@ -83,7 +83,8 @@ def _worst(circuit: Circuit, system: System, result: NewtonResult, sample: int) 
     """Name the node, or the element with an equation of its own, whose equation is missed most."""
     plan = system.model.plan
     count = len(plan.nodes)
-    row = np.abs(result.residual[sample])
+    with np.errstate(all="ignore"):  # of the elements' own laws, not of tangents at limited voltages
+        row = np.abs(system.select(np.array([sample])).evaluate(result.x[[sample]]).residual[0])
     row = np.where(np.isfinite(row), row, np.inf)
     largest = float(row[:count].max(initial=0.0))
     # A branch equation is in volts or amperes; one that is missed by more than rounding explains the rest.

@@ -329,7 +329,7 @@ def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonR
     for s in range(len(x0)):
         one, furthest = system.select(np.array([s])), 0.0
         for scale in _STARTS:
-            begin = scale * rng.standard_normal(x0.shape[1])
+            begin: Array = scale * rng.standard_normal(x0.shape[1:])
             begin[len(model.plan.nodes) :] = 0.0
             end, reached, solves = follow(one, begin, tangent)
             furthest = max(furthest, reached)
