@@ -58,13 +58,12 @@ def main() -> None:
     )
     native, seconds = trained(config.changed(engine="newton"), options.updates)
     initial = build_problem(config).circuit.parameters
-    weights = {
-        name: values for name, values in initial.items() if values.all()
-    }  # not the biases, which start at 0
-    moved, where = largest_relative(native.parameters, weights)
+    names = [name for name in initial if name.endswith(".conductance")]
+    moved = np.sqrt(sum(((native.parameters[name] - initial[name]) ** 2).sum() for name in names))
+    size = np.sqrt(sum((initial[name] ** 2).sum() for name in names))
     print(
-        f"{native.element_count} elements, {options.updates} updates of {config.training.batch} samples; "
-        f"largest relative change by training {moved:.2g} ({where})"
+        f"{native.element_count} elements, {options.updates} updates of {config.training.batch} samples, "
+        f"which move the conductances by {moved / size:.1%} (2-norm)"
     )
     print(f"newton: {1e3 * seconds:.1f} ms per update")
     for engine in ("ngspice", "pyspice"):

@@ -191,6 +191,26 @@ def test_a_library_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         solve(engine)
 
 
+def test_a_forked_child_starts_a_worker_of_its_own(engine: PySpiceEngine) -> None:
+    """On the same pipes, parent and child would read each other's answers."""
+    solve(engine)
+    pid = engine.pid
+    child = os.fork()
+    if child == 0:
+        try:
+            solve(engine, 2.0)
+            fine = engine.pid != pid
+            engine.close()
+            os._exit(0 if fine else 1)
+        except BaseException:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    solve(engine, 3.0)
+    assert engine.pid == pid
+    assert engine.restarts == []
+
+
 def test_threads_take_turns(engine: PySpiceEngine) -> None:
     circuit = divider({k: np.array([v]) for k, v in Diode().values.items()})
     found: dict[float, np.ndarray] = {}
