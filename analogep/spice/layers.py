@@ -8,17 +8,20 @@ repeats them; so every node keeps its name in the simulator, and reading back on
     ...                                 what a flat netlist says of the crossbar and its banks
     .ends W1
     XW1 x0 x1 h1_0 rail W1
+
+Where a simulator limits the number of pins, ``W1_part2`` and so on hold the rest of the layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analogep.circuit import Bank, Circuit, Crossbar
 from analogep.spice.lexer import Line, Source
+from analogep.spice.metadata import comment
 
 _WIDTH = 110
 
@@ -33,13 +36,45 @@ class Layer:
         The crossbar, whose name is the subcircuit's.
     banks
         The banks each of whose elements has a pin at one of its column nodes.
-    pins
-        Names of all nodes but ground that the layer touches, each once.
     """
 
     crossbar: Crossbar
     banks: tuple[Bank, ...]
-    pins: tuple[str, ...]
+
+
+@dataclass
+class Part:
+    """A subcircuit that is being written.
+
+    Attributes
+    ----------
+    layer
+        Name of the crossbar.
+    start
+        Where its lines begin in the netlist.
+    number
+        1 for the first subcircuit of the layer.
+    pins
+        Its pins in order, as the keys of a dictionary.
+    """
+
+    layer: str
+    start: int
+    number: int = 1
+    pins: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the subcircuit."""
+        return self.layer if self.number == 1 else f"{self.layer}_part{self.number}"
+
+    def opening(self) -> list[str]:
+        """Return the lines in front of its elements."""
+        return [*comment("layer", self.name), *_wrapped([".subckt", self.name, *self.pins])]
+
+    def closing(self) -> list[str]:
+        """Return the lines behind its elements, the last of which uses it."""
+        return [f".ends {self.name}", *_wrapped([f"X{self.name}", *self.pins, self.name])]
 
 
 def layers_of(circuit: Circuit) -> tuple[list[Layer], list[Bank]]:
@@ -57,14 +92,11 @@ def layers_of(circuit: Circuit) -> tuple[list[Layer], list[Bank]]:
             if bank.name not in taken and bank.size and np.isin(bank.pins, columns).any(axis=1).all()
         ]
         taken |= {bank.name for bank in banks}
-        ends = [crossbar.rows, crossbar.columns, *(bank.pins.ravel() for bank in banks)]
-        indices = dict.fromkeys(np.concatenate(ends).tolist())
-        indices.pop(0, None)
-        layers.append(Layer(crossbar, tuple(banks), tuple(circuit.nodes[i] for i in indices)))
+        layers.append(Layer(crossbar, tuple(banks)))
     return layers, [bank for bank in circuit.banks if bank.name not in taken]
 
 
-def wrapped(words: Iterable[str]) -> list[str]:
+def _wrapped(words: Iterable[str]) -> list[str]:
     """Return one logical line as lines of limited length, continued with ``+``."""
     lines, line = [], ""
     for word in words:

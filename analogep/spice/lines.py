@@ -75,7 +75,7 @@ class Deck:
     def _close(self, part: Part) -> None:
         most = self.dialect.limits.most_pins
         if most is not None and len(part.pins) > most:
-            what = f"{self.dialect.name} takes {most} pins at most, its subcircuit has {len(part.pins)}; write it flat"
+            what = f"{self.dialect.name} takes {most} pins at most, this needs {len(part.pins)}; write it flat"
             self.faults.append(Fault(f"layer {part.layer}", what))
         if part.pins:  # a layer without closed elements needs none
             self.lines[part.start : part.start] = part.opening()
