@@ -34,7 +34,7 @@ def assert_voltages(found: dict[str, float], expected: dict[str, Any]) -> None:
 
 
 def test_there_are_cases() -> None:
-    assert len(CASES) >= 15
+    assert len(CASES) >= 16
 
 
 @pytest.mark.parametrize("case", CASES)
