@@ -13,6 +13,7 @@ from test_layers import network
 
 from analogep.circuit import Bank, Circuit, resistor_bank
 from analogep.devices import REGISTRY, Capacitor, Diode, IdealDiode, VoltageSource
+from analogep.devices.waveforms import Pulse
 from analogep.errors import InputError
 from analogep.solve import ConductanceNudge, operating_point
 from analogep.spice import from_netlist, to_netlist, write
@@ -131,6 +132,28 @@ def test_a_transient_that_cannot_end_has_an_exit_status(ngspice: str, tmp_path: 
     status, log = run(ngspice, wrapper)
     assert status != 0, log
     assert not (tmp_path / "voltages.txt").exists()
+
+
+def test_a_transient_follows_the_sources(ngspice: str, tmp_path: Path) -> None:
+    """A step of 1 V into RC: v = 1 - exp(-t/RC); RC is 1 us, and the edge takes 1e-15 s."""
+    circuit = Circuit(
+        ("0", "in", "out"),
+        (
+            Bank("v", VoltageSource, np.array([[1, 0]]), {"voltage": np.array([0.0])}, ("V1",)),
+            resistor_bank("r", [[1, 2]], [1e-3], ["R1"]),
+            Bank("c", Capacitor, np.array([[2, 0]]), {"value": np.array([1e-9])}, ("C1",)),
+        ),
+        waveforms={"V1": Pulse(0.0, 1.0)},
+    )
+    assert ".tran" not in to_netlist(circuit)
+    assert from_netlist(to_netlist(circuit)) == circuit
+    wrapper = write(tmp_path, circuit, transient=(1e-9, 5e-6))
+    assert from_netlist((tmp_path / "core.cir").read_text()) == circuit
+    status, log = run(ngspice, wrapper)
+    assert status == 0, log
+    found = table(tmp_path)
+    assert found["time"][-1] == pytest.approx(5e-6)
+    np.testing.assert_allclose(found["out"], -np.expm1(-found["time"] / 1e-6), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", sorted(set(DEVICES) & {"diode", "amplifier", "ideal_diode", "sinh_resistor"}))
