@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 _WHERE = {
     "to_netlist": "analogep.spice.writer",
     "from_netlist": "analogep.spice.reader",
+    "read_file": "analogep.spice.reader",
     "read_netlist": "analogep.spice.reader",
     "Netlist": "analogep.spice.reader",
     "operating_point": "analogep.spice.engine",
@@ -34,6 +35,7 @@ __all__ = [
     "find_ngspice",
     "from_netlist",
     "operating_point",
+    "read_file",
     "read_netlist",
     "to_netlist",
     "to_pyspice",
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport, compare
     from analogep.spice.pyspice import to_pyspice
     from analogep.spice.pyspice_engine import PySpiceEngine
-    from analogep.spice.reader import Netlist, from_netlist, read_netlist
+    from analogep.spice.reader import Netlist, from_netlist, read_file, read_netlist
     from analogep.spice.solver import SpiceSolver
     from analogep.spice.time_domain import SpiceTrajectory, transient
     from analogep.spice.wrapper import write
