@@ -140,7 +140,7 @@ class _Banks:
             control, wanted = getattr(device, "control", None), device.pins[2:]
             control = () if control is None and not wanted else control
             if not isinstance(control, (tuple, list)) or len(control) != len(wanted):
-                self.faults.append(Fault(name, f"control={control!r}; give the nodes ({', '.join(wanted)})"))
+                self.faults.append(Fault(name, f"control={control!r}; give the nodes as ({', '.join(wanted)})"))
                 return
             pins += [find(node, name) for node in control]
         block = data.get("bank")

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from analogep.circuit import GROUND, Bank, Circuit, Crossbar
-from analogep.devices import REGISTRY, Device
+from analogep.devices import REGISTRY, Device, Mosfet, behavioural_class, device_name, device_named
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -99,6 +99,15 @@ def banks_of(draw: Draw, kind: str, most: int = 4) -> dict[str, np.ndarray]:
     """Parameter arrays (E,) of one to ``most`` elements of a device."""
     elements = draw(st.lists(DEVICES[kind], min_size=1, max_size=most))
     return {key: np.array([element[key] for element in elements]) for key in elements[0]}
+
+
+def bending(device: type[Device], p: dict[str, np.ndarray]) -> np.ndarray:
+    """Largest second derivative (E,) [A/V²] where it may jump: a MOSFET's β (1 + λ v_ds), 0 for other laws."""
+    if not issubclass(device, Mosfet):
+        return np.zeros(len(next(iter(p.values()))))
+    # body effect: by v_b instead of v_g the derivatives grow by up to γ/(2√φ) each, and v_ds is below 6 V
+    body = 1.0 + p["body_effect"] / (2.0 * np.sqrt(p["surface_potential"]))
+    return 4.0 * p["transconductance"] * p["width"] / p["length"] * (1.0 + 6.0 * p["channel_modulation"]) * body**2
 
 
 # --- circuits ------------------------------------------------------------------------------------------
@@ -233,6 +242,15 @@ class _Sketch:
         self.resistor(source, b, self.conductance())
         self.add(kind, drain, source, drain, source, **values)
 
+    def add_behavioural(self) -> None:
+        """Add a behavioural current that grows with its own voltage, behind a resistor."""
+        if len(self.open) > 1:
+            a, b = self.two()
+            middle = self.fresh()
+            self.resistor(middle, b)
+            kind = self.draw(st.sampled_from(BEHAVIOURAL))
+            self.add(kind, a, middle, g=self.conductance(), w=self.draw(decades(0.1, 10.0)))
+
     def add_switch(self) -> None:
         """Add a switch whose control is a source far from its threshold."""
         if len(self.open) > 1:
@@ -308,11 +326,11 @@ class _Sketch:
             grouped.setdefault((kind, block), []).append((f"{kind[0]}{e}", pins, values))
         banks = []
         for (kind, block), members in grouped.items():
-            device = REGISTRY[kind]
+            device = device_named(kind)
             able = {key for key, info in device.parameters().items() if info.trainable}
             banks.append(
                 Bank(
-                    f"{kind}_{block}",
+                    f"{kind.partition(':')[0]}{BEHAVIOURAL.index(kind) if ':' in kind else ''}_{block}",
                     device,
                     np.array([[index[pin] for pin in pins] for _, pins, _ in members]),
                     {key: np.array([v[key] for _, _, v in members]) for key in members[0][2]},
@@ -333,13 +351,19 @@ class _Sketch:
         )
 
 
-CELLS = ("resistor", "bridge", *sorted(set(REGISTRY) - {"resistor"}), "crossbar")
+BEHAVIOURAL = tuple(
+    device_name(behavioural_class(expression, 0))
+    for expression in ("g*w*tanh(v(p,n)/w)", "g*w*sinh(v(p,n)/w)", "g*(v(p,n)+v(p,n)^3)/w")
+)
+CELLS = ("resistor", "bridge", *sorted(set(REGISTRY) - {"resistor"}), "behavioural", "crossbar")
 """What circuits are made of: every registered device, bridging resistors and crossbars."""
 
-LINEAR_CELLS = tuple(cell for cell in CELLS if cell not in REGISTRY or REGISTRY[cell].linear)
+LINEAR_CELLS = tuple(c for c in CELLS if c != "behavioural" and (c not in REGISTRY or REGISTRY[c].linear))
 SMOOTH_CELLS = tuple(cell for cell in CELLS if cell != "ideal_diode")
 RECIPROCAL_CELLS = tuple(
-    cell for cell in CELLS if cell != "amplifier" and (cell not in REGISTRY or REGISTRY[cell].reciprocal)
+    cell
+    for cell in CELLS
+    if cell not in ("amplifier", "behavioural") and (cell not in REGISTRY or REGISTRY[cell].reciprocal)
 )
 
 

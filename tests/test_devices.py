@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import lambertw
-from strategies import DEVICES, banks_of, decades, has_cell, signed, volts
+from strategies import DEVICES, banks_of, bending, decades, has_cell, signed, volts
 
 from analogep.circuit import Bank, Circuit, resistor_bank
 from analogep.constants import BOLTZMANN, ELEMENTARY_CHARGE, NOMINAL_TEMPERATURE, thermal_voltage
@@ -368,15 +368,6 @@ def multi_port_cases(draw: Any, device: type[MultiPort]) -> tuple[dict[str, np.n
         switch = z[..., 2] + IdealDiode.SCALE * (z[..., 0] - z[..., 1] - p["threshold"])
         assume(np.all(np.abs(switch) > 1e-3))
     return p, z
-
-
-def bending(device: type[MultiPort], p: dict[str, np.ndarray]) -> np.ndarray:
-    """Largest second derivative (E,) [A/V²] where it may jump: a MOSFET's β (1 + λ v_ds), 0 for other laws."""
-    if not issubclass(device, Mosfet):
-        return np.zeros(len(next(iter(p.values()))))
-    # body effect: by v_b instead of v_g the derivatives grow by up to γ/(2√φ) each, and v_ds is below 6 V
-    body = 1.0 + p["body_effect"] / (2.0 * np.sqrt(p["surface_potential"]))
-    return 4.0 * p["transconductance"] * p["width"] / p["length"] * (1.0 + 6.0 * p["channel_modulation"]) * body**2
 
 
 @every_multi_port

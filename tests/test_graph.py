@@ -223,7 +223,7 @@ V = VoltageSource(voltage=1.0)
     [
         ([("a", 0, {"device": None, "name": "r7"})], "r7: edge attribute device=None is not a device"),
         ([("a", 0, {"device": Resistor})], "edge: edge attribute device=<class"),
-        ([("a", 0, {"device": VCVS(gain=1.0), "name": "e1"})], "e1: control=None; give the control port as"),
+        ([("a", 0, {"device": VCVS(gain=1.0), "name": "e1"})], "e1: control=None; give the nodes as"),
         ([("a", 0, {"device": VCVS(gain=1.0, control=("a", "q")), "name": "e1"})], "e1: unknown node 'q'"),
         ([("a", 0, {"bank": "x"}), ("a", 0, {"bank": "x", "device": V, "name": "v1"})], "v1: bank 'x' holds"),
         (
