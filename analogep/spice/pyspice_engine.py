@@ -69,9 +69,11 @@ class _Worker:
         )
         self.served = 0
         self.first_memory = 0
+        atexit.register(self.close)
 
     def close(self) -> None:
-        """End the process, whatever it is doing, and remove its folder."""
+        """End the process, whatever it is doing, and remove its folder; done at exit if nobody did."""
+        atexit.unregister(self.close)
         if self.owner == os.getpid():  # a forked child holds a copy that is not its own
             self.process.kill()
             self.process.wait()
@@ -260,7 +262,5 @@ def _cut(raw: bytes, sizes: Sequence[int]) -> list[dict[str, float] | None]:
 
 @lru_cache(maxsize=1)
 def shared_engine() -> PySpiceEngine:
-    """Return the engine behind ``engine="pyspice"``; it is closed when Python exits."""
-    engine = PySpiceEngine()
-    atexit.register(engine.close)
-    return engine
+    """Return the engine behind ``engine="pyspice"``; its worker ends when Python exits."""
+    return PySpiceEngine()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -85,6 +87,22 @@ def test_one_process_serves_all_and_goes_with_the_engine() -> None:
         folder = os.readlink(f"/proc/{pid}/cwd")
     assert not Path(f"/proc/{pid}").exists()
     assert not Path(folder).exists()
+
+
+def test_an_engine_that_nobody_closes_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "from analogep.spice import PySpiceEngine\nfrom analogep.spice.ngspice import TIGHT\n"
+        "engine = PySpiceEngine()\n"
+        "print(engine.run('* r\\nVa a 0 1\\nRa a 0 1k\\n.end\\n', [{}], TIGHT).points[0]['a'], engine.pid)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    volts, pid = done.stdout.split()
+    assert float(volts) == 1.0
+    assert not Path(f"/proc/{pid}").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_200_runs_grow_the_workers_memory_by_less_than_20_MB(engine: PySpiceEngine) -> None:
