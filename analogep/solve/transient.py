@@ -44,6 +44,7 @@ _SUDDEN = 1e6  # how much shorter than a time constant "at once" is
 _RIGID = 1e3  # largest resistance that an inductor may see, in that of the largest conductance
 _FIRST_MOVE = 1e3  # movement of the first step, in absolute tolerances
 _FIRST_PART = 0.01  # of the time to the next corner, at most, in the first step
+_MOST_SHORTENED = 8  # attempts to end a step just where a switch changes
 _MOST_CHANGES = 100  # of switches at one time
 
 _RUNAWAY = 1e9
@@ -427,7 +428,7 @@ class _Run:
         for k, (a, b) in enumerate(pairwise(edges)):
             self.drives.segment(a, b)
             jumped = not np.array_equal(values, self.drives.first)
-            point = self.begin(a, x, charge, needed=jumped)
+            point = self.begin(a, x, charge, needed=jumped or (k == 0 and bool(self.states)))
             voltages = system.voltages(point.x)
             if k == 0:
                 self.ceiling = _RUNAWAY * max(1.0, float(np.abs(voltages).max()))
@@ -443,7 +444,7 @@ class _Run:
         """Integrate without corners from ``point`` to ``end``, or, in the last piece, to equilibrium."""
         method, growth = METHODS[self.options.method]
         past = [point]
-        h, forced = self.fresh(point, end), False
+        h, forced, shortened = self.fresh(point, end), False, 0
         forever = last and math.isinf(end)
         while point.time < end and not (forever and bool(self.settled(point.x).all())):
             if self.steps + self.rejected >= self.options.max_steps:
@@ -476,10 +477,11 @@ class _Run:
             if self.states:
                 part = self.switching(step, point.time)
                 switched = part is not None
-                if part is not None and part < 1.0 and point.time + part * h > point.time:
+                if part is not None and part < 1.0 and shortened < _MOST_SHORTENED:
                     self.rejected += 1
-                    h, forced = part * h, True
+                    h, forced, shortened = max(part, 1e-3) * h, True, shortened + 1
                     continue
+                shortened = 0
             point = step.nodes[2]
             if final:
                 point = replace(point, time=end)
