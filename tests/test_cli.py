@@ -158,6 +158,8 @@ FAULTY_COMMANDS = {
     "solve a binary file": (["solve", "binary.cir"], "not a text file"),
     "solve nonsense": (["solve", "nonsense.cir"], "nonsense.cir"),
     "unknown method": (["solve", "divider.cir", "--method", "guess"], "unknown method"),
+    "output of no known kind": (["solve", "divider.cir", "--output", "a.txt"], "must end in .csv or .npz"),
+    "output into no folder": (["solve", "divider.cir", "--output", "none/a.csv"], "cannot write"),
     "input that is none": (["solve", "divider.cir", "--input", "a=1"], "is not an input"),
     "input without a voltage": (["solve", "divider.cir", "--input", "a"], "NODE=VOLT"),
     "input that is not finite": (["solve", "divider.cir", "--input", "a=nan"], "NODE=VOLT"),
@@ -283,6 +285,23 @@ def test_solve_prints_the_divider(command, tmp_path):
     assert code == 0
     shown = next(line for line in out.splitlines() if " b " in line)
     assert float(shown.replace("│", " ").split()[-1]) == pytest.approx(2.0, abs=1e-12)
+
+
+def test_solve_does_what_the_netlist_asks_for_and_saves_it(command, tmp_path):
+    """A divider by 3 in an included file, swept from 0 V to 3 V: a third of it at each point."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "divider.inc").write_text(".subckt third a b\nR1 a b 2k\nR2 b 0 1k\n.ends\n")
+    text = "title\n.include parts/divider.inc\nV1 a 0 1\nX1 a b third\n.dc V1 0 3 1\n.end\n"
+    (tmp_path / "sweep.cir").write_text(text)
+    code, out, _ = command("solve", "sweep.cir", "--output", "sweep.csv")
+    assert code == 0
+    assert "DC sweep of V1" in out
+    table = np.genfromtxt(tmp_path / "sweep.csv", delimiter=",", skip_header=1)
+    np.testing.assert_allclose(table, [[v, v, v / 3] for v in range(4)], atol=1e-12)
+    code, out, _ = command("solve", "sweep.cir", "--output", "sweep.npz")
+    assert code == 0
+    with np.load(tmp_path / "sweep.npz") as saved:
+        np.testing.assert_allclose(saved["v(b) [V]"], np.arange(4) / 3, atol=1e-12)
 
 
 def test_verify_without_ngspice_says_how_to_get_it(command, tmp_path, no_ngspice):
