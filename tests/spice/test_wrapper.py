@@ -42,6 +42,8 @@ def test_the_core_holds_elements_only_and_is_the_circuit(hierarchy: str, tmp_pat
         dots = {line.split()[0] for line in core.splitlines() if line.startswith(".")}
         assert dots == {".model"} | ({".subckt", ".ends"} if hierarchy == "layers" else set())
         assert from_netlist(core) == circuit
+        wrapper = (tmp_path / "wrapper.cir").read_text()
+        assert from_netlist(wrapper, base=tmp_path) == circuit
 
 
 def test_the_core_has_the_lines_of_every_dialect_that_spells_as_spice3(tmp_path: Path) -> None:
