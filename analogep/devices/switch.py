@@ -17,7 +17,8 @@ class Switch(MultiPort):
 
     Its resistance is ``on_resistance`` for v > ``threshold`` + ``hysteresis``, ``off_resistance`` for
     v < ``threshold`` − ``hysteresis``; in between it stays what it was, which ``closed`` says (1: on, 0: off).
-    An operating point takes ``closed`` as it is; over time, :meth:`next_state` says what becomes of it.
+    An operating point, and each point of a sweep, takes ``closed`` as it is; over time, :meth:`next_state` says
+    what becomes of it.
 
     The resistance jumps, so the Jacobian has no entry for the control voltage, as in SPICE. A circuit in which
     the switch drives its own control across the threshold may have no operating point at all.

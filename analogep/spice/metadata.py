@@ -17,7 +17,8 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ end                                     what follows belongs to no section
 
 A resistor's value is 1/g rounded, and 1/(1/g) can miss g by one unit in the last place: the digits of
-``exact`` say by how much (``.`` none, ``+`` and ``-`` one unit up and down).
+``exact`` say by how much (``.`` none, ``+`` and ``-`` one unit up and down). The
+KIND of a behavioural source is ``behavioural_current:CONTROLS:EXPRESSION``.
 """
 
 from __future__ import annotations

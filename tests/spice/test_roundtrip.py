@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import DEVICES, circuits, experiments
 
 from analogep.circuit import Bank, Circuit, Crossbar
-from analogep.devices import REGISTRY, Diode, MultiPort, Resistor
+from analogep.devices import REGISTRY, Diode, MultiPort, PiecewiseLinear, Pulse, Resistor, Sine, Waveform
 from analogep.errors import InputError, NetlistError
 from analogep.solve import ConductanceNudge, CurrentNudge
 from analogep.spice import from_netlist, read_netlist, to_netlist
@@ -205,3 +207,25 @@ def test_nudges_without_a_spice_form_are_refused() -> None:
 
 def test_every_multiport_is_covered() -> None:
     assert {k for k, d in REGISTRY.items() if issubclass(d, MultiPort)} <= set(DEVICES)
+
+
+WAVEFORMS = [
+    Pulse(0.0, 1.0, rise=0.0, fall=0.0),
+    Pulse(-1.0, 2.5, 1e-6, 1e-9, 2e-9, 1e-6, 3e-6),
+    Sine(0.5, 1.0, 1e3, 1e-4, 2.0, 30.0),
+    PiecewiseLinear((0.0, 1e-3, 1e-3, 2e-3), (0.0, 1.0, -1.0, 0.3)),
+]
+
+
+@pytest.mark.parametrize("wave", WAVEFORMS, ids=lambda w: w.kind)
+@pytest.mark.parametrize("kind", ["voltage_source", "current_source"])
+def test_waveforms_come_back_with_jumps_and_infinities(kind: str, wave: Waveform) -> None:
+    plain = element(kind, {("voltage" if kind[0] == "v" else "amplitude"): 0.25}, "s1")
+    circuit = replace(plain, waveforms={"s1": wave})
+    text = to_netlist(circuit)
+    assert f"dc 0.25 {wave.spice()[0]}(" in text
+    assert from_netlist(text) == circuit
+    assert from_netlist(text) != plain
+    edited = re.sub(r"(PULSE|SIN|PWL)\(\S+", r"\1(0.125", text)
+    with pytest.raises(NetlistError, match="its waveform is not that of the comment"):
+        from_netlist(edited)
