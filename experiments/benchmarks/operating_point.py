@@ -1,8 +1,9 @@
 """Time to an operating point, native against ngspice, side by side in one run.
 
-Layered networks of growing width with amplifiers (cold, and a batch of 64 inputs), then a nearest-neighbour graph
-that is not layered. Cold means: a circuit object that nothing has been computed for; for ngspice, its own parse
-and op times of the same netlist, which leave out starting the process.
+Layered networks of growing width with amplifiers (cold, and a batch of 64 inputs), then nearest-neighbour graphs
+that are not layered, of growing size and once with a diode across every resistor. Cold means: a circuit object
+that nothing has been computed for; for ngspice, its own parse and op times of the same netlist, which leave out
+starting the process. All times are the best of several runs: three of ngspice, three or five native.
 
 Run: python experiments/benchmarks/operating_point.py [--figure FILE] [--quick]
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -83,7 +83,7 @@ def neighbours(nodes: int, resistors: int, diodes: int, seed: int) -> tuple[Circ
 
 
 def ngspice_seconds(circuit: Circuit, inputs: np.ndarray) -> tuple[float, float, float]:
-    """Return ngspice's parse time, op time [s] and peak memory [MB]."""
+    """Return ngspice's parse time, op time [s] and peak memory [MB], each the least of three runs."""
     text = to_netlist(circuit, inputs)
     text = "\n".join(line for line in text.splitlines() if not line.startswith("*@"))
     with tempfile.TemporaryDirectory() as folder:
@@ -95,17 +95,17 @@ def ngspice_seconds(circuit: Circuit, inputs: np.ndarray) -> tuple[float, float,
             "print(out)\nprint('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
         )
         command = [sys.executable, "-c", code, find_ngspice(), "-b", str(path)]
-        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
 
-    def seconds(label: str) -> float:
-        found = re.search(rf"{label} *= *([0-9.eE+-]+)", out)
-        if found is None:
-            raise RuntimeError(f"ngspice did not report {label!r}:\n{out[-2000:]}")
-        return float(found.group(1))
+    def found(label: str) -> float:
+        matches = [re.search(rf"{label} *=? *([0-9.eE+-]+)", out) for out in runs]
+        if None in matches:
+            raise RuntimeError(f"ngspice did not report {label!r}:\n{runs[0][-2000:]}")
+        return min(float(match[1]) for match in matches)
 
     labels = ("Netlist loading time", "Subckt and Param expansion time", "Netlist parsing time")
-    peak = float(re.search(r"peak (\d+)", out).group(1)) / 1024.0  # type: ignore[union-attr]
-    return sum(seconds(label) for label in labels), seconds(r"Total analysis time \(seconds\)"), peak
+    analysis = found(r"Total analysis time \(seconds\)")
+    return sum(found(label) for label in labels), analysis, found("peak") / 1024.0
 
 
 def best(repeats: int, make, solve) -> float:
@@ -140,28 +140,67 @@ def main() -> None:
         print(f"784-{hidden}-10{'':{28 - 7 - len(str(hidden))}s}{count:9d}{parse:11.2f} +{op:11.2f}{cold:17.5f}"
               f"{(parse + op) / cold:8.0f}×{batch:22.6f}{(parse + op) / batch:8.0f}×", flush=True)  # fmt: skip
 
-    circuit, inputs = neighbours(20_000, 60_000, 10_000, 0)
-    small, few = neighbours(2_000, 6_000, 1_000, 0)
-    operating_point(small, few)  # compile
+    lattices = []
+    for nodes in (2_000, 20_000) if options.quick else (1_000, 2_000, 5_000, 20_000, 50_000):
+        lattices.append(lattice_row(nodes, 3 * nodes, nodes // 2))
+    lattice_row(20_000, 60_000, 60_000)
+    if options.figure is not None:
+        draw(rows, lattices, options.figure)
+
+
+def lattice_row(nodes: int, resistors: int, diodes: int) -> tuple[int, float, float]:
+    """Print one nearest-neighbour graph; return its elements, ngspice's op time and the native cold time [s]."""
+    circuit, inputs = neighbours(nodes, resistors, diodes, 0)
+    operating_point(*neighbours(2_000, 6_000, 1_000, 0), method="newton")  # compile
     parse, op, peak = ngspice_seconds(circuit, inputs)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     cold = best(
         3,
-        lambda k: neighbours(20_000, 60_000, 10_000, k),
+        lambda k: neighbours(nodes, resistors, diodes, k),
         lambda case: operating_point(*case, method="newton"),
     )
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+    def planned(k: int) -> tuple[Circuit, np.ndarray]:
+        changed = circuit.banks[0].values["conductance"] * (1.01 + 0.01 * k)
+        return circuit.with_parameters({"r.conductance": changed}), inputs
+
+    operating_point(circuit, inputs, method="newton")
+    again = best(3, planned, lambda case: operating_point(*case, method="newton"))
+    compiled, built, solved = memory(nodes, resistors, diodes)
     print(
-        f"nearest-neighbour graph, {circuit.element_count} elements: ngspice parse {parse:.2f} s, op {op:.2f} s, "
-        f"peak {peak:.0f} MB; native cold {cold:.3f} s, {op / cold:.1f}× faster than the op; this process has "
-        f"used {after:.0f} MB at most ({before:.0f} MB before)"
+        f"nearest-neighbour graph, {nodes} nodes, {resistors} resistors, {diodes} diodes: "
+        f"ngspice parse {parse:.2f} s, op {op:.3f} s, peak {peak:.0f} MB; "
+        f"native cold {cold:.4f} s ({op / cold:.1f}× faster than the op), "
+        f"other values on the same topology {again:.4f} s ({op / again:.1f}×); "
+        f"peak {solved:.0f} MB: libraries and compiled code {compiled:.0f} MB, "
+        f"building the circuit {built - compiled:.0f} MB, its operating point {solved - built:.0f} MB",
+        flush=True,
     )
-    if options.figure is not None:
-        draw(rows, options.figure)
+    return circuit.element_count, op, cold
 
 
-def draw(rows: list[tuple[float, float, float, float]], path: Path) -> None:
-    """Plot time per operating point over size."""
+def memory(nodes: int, resistors: int, diodes: int) -> tuple[float, float, float]:
+    """Return a process's peak memory [MB] after a small circuit, after building this one, after solving it.
+
+    Read from /proc (Linux): getrusage would count the memory of the process that started this one.
+    """
+    code = f"""
+import re, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from operating_point import neighbours, operating_point
+def peak(): print("peak", int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024)
+operating_point(*neighbours(1000, 3000, 500, 0), method="newton"); peak()
+circuit, inputs = neighbours({nodes}, {resistors}, {diodes}, 0); peak()
+operating_point(circuit, inputs, method="newton"); peak()
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    first, second, third = (float(x) for x in re.findall(r"peak ([0-9.]+)", out))
+    return first, second, third
+
+
+def draw(
+    layers: list[tuple[float, float, float, float]], lattices: list[tuple[int, float, float]], path: Path
+) -> None:
+    """Plot time per operating point over size: layered networks left, nearest-neighbour graphs right."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
@@ -169,21 +208,23 @@ def draw(rows: list[tuple[float, float, float, float]], path: Path) -> None:
     from analogep.report import save
     from analogep.report.style import RC
 
-    count, spice, cold, batch = np.array(rows).T
+    count, spice, cold, batch = np.array(layers).T
+    lattice_count, lattice_spice, lattice_cold = np.array(lattices).T
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(3.4, 2.6), layout="constrained")
-        axes = figure.add_subplot()
-        for values, marker, label in (
-            (spice, "s", "ngspice, parse + op"),
-            (cold, "o", "analogep, cold"),
-            (batch, "^", "analogep, batch of 64"),
-        ):
-            axes.loglog(count, values, marker=marker, label=label)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlim(8e3, 6e5)
-        axes.set_xlabel("Elements of a 784-h-10 network")
-        axes.set_ylabel("Time per operating point (s)")
-        axes.legend(frameon=False)
+        figure = Figure(figsize=(6.8, 2.7), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.loglog(count, spice, "s-", label="ngspice, parse + op")
+        left.loglog(count, cold, "o-", label="analogep, cold")
+        left.loglog(count, batch, "^-", label="analogep, batch of 64")
+        left.set_title("Layered, 784-h-10")
+        left.set_ylabel("Time per operating point (s)")
+        right.loglog(lattice_count, lattice_spice, "s-", label="ngspice, op")
+        right.loglog(lattice_count, lattice_cold, "o-", label="analogep, cold")
+        right.set_title("Nearest-neighbour graph")
+        for axes in (left, right):
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_xlabel("Elements")
+            axes.legend(frameon=False)
         save(figure, path)
 
 
