@@ -3,7 +3,7 @@
 Circuits have 2 to 200 nodes; a tree of resistors joins every node to an earlier one, and cells of random devices
 are hung on it. Saturation currents are 1e-18 to 1e-6 A, emission coefficients 0.001 to 2, conductances span nine
 decades, gains lie between -10 and 10. Each circuit is one of: agree (1e-9 V, or 1e-9 relative), several operating
-points (Newton's method stays at ngspice's, which is 1e-6 V or more from ours), imprecise or wrong (Newton's method leads from ngspice's
+points (Newton's method stays at ngspice's, 1e-6 V or more from ours), imprecise or wrong (it leads from ngspice's
 voltages to ours, or they miss Kirchhoff's laws), ill-conditioned (they differ by less than what the rounding of
 the currents leaves open, |J⁻¹| times 64 eps of each row's terms), failed on one side or both, or refused.
 

@@ -2,8 +2,8 @@
 
 Plain Newton solves almost everything. Samples that it leaves go to the fallbacks, one after the other, until
 they are solved: sums by element, another start, another split of the currents of ideal diodes, a line search,
-three continuations that lead from an easy circuit to the one asked for, and a homotopy that may turn back on
-its way. Every result is certified by Newton's own tests on the circuit as it is.
+three continuations that lead from an easy circuit to the one asked for, random starts, and a homotopy that may
+turn back on its way. Every result is certified by Newton's own tests on the circuit as it is.
 """
 
 from __future__ import annotations
@@ -314,6 +314,29 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
     return replace(result, iterations=result.iterations + iterations), f"{float(lowest.max()):.2g} S"
 
 
+def random_starts(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Run Newton from random voltages (seeded), for each sample a batch of them; take the first that arrives."""
+    size, nodes = x0.shape[1], len(system.model.plan.nodes)
+    starts = np.repeat(_SPREADS, _STARTS_EACH)[:, None] * np.random.default_rng(0).standard_normal(
+        (len(_SPREADS) * _STARTS_EACH, size)
+    )
+    starts[:, nodes:] = 0.0
+    result = NewtonResult(
+        np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
+    )
+    brief = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
+    failures = 0
+    for s in range(len(x0)):
+        many = newton(system.select(np.full(len(starts), s)), starts, brief)
+        k = int(np.argmax(many.converged))
+        one = NewtonResult(many.x[[k]], many.converged[[k]], many.residual[[k]], many.iterations[[k]])
+        result = _merge(result, np.array([s]), one)
+        failures = 0 if one.converged[0] else failures + 1
+        if failures == _HOPELESS:
+            break
+    return result, ""
+
+
 def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow Newton homotopies, through folds, from rest and from a few other voltages.
 
@@ -356,6 +379,8 @@ _LINE_SEARCHES = 30
 _CERTIFY = 60
 _STARTS = (0.0, 1.0, 5.0)  # spread [V] of the voltages from which homotopies start
 _HOPELESS = 4
+_SPREADS = (0.1, 1.0, 5.0, 20.0)  # of random voltages [V]
+_STARTS_EACH = 6
 _BRIEF = 20
 _MOST_RUNS = 30  # Newton runs of one continuation
 
@@ -372,6 +397,7 @@ FALLBACKS: tuple[Strategy, ...] = (
     Strategy("gmin stepping", gmin_stepping),
     Strategy("source stepping", source_stepping),
     Strategy("pseudo-transient", pseudo_transient),
+    Strategy("random starts", random_starts),
     Strategy("homotopy", homotopy),
 )
 """What is tried, in order, for samples that plain Newton did not solve."""
