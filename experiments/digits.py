@@ -41,7 +41,7 @@ def main() -> None:
 
     problem = build_problem(config)
     batch = slice(0, config.training.batch)
-    inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
+    inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
     rule = EquilibriumPropagation(run.beta)
     for name, circuit in (("initial", problem.circuit), ("trained", run.circuit)):
         reference, *others = (

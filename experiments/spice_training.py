@@ -23,11 +23,11 @@ def trained(config: TrainConfig, updates: int) -> tuple[Circuit, float]:
     problem = build_problem(config)
     circuit, size = problem.circuit, config.training.batch
     rule, _ = problem.rule(circuit)
-    problem.solver(circuit, problem.train.inputs[:1])  # compile, or start the worker
+    problem.solver(circuit, problem.train.inputs(slice(1)))  # compile, or start the worker
     started = time.perf_counter()
     for k in range(updates):
         batch = slice(k * size, (k + 1) * size)
-        inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
+        inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
         gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
         circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient))
     return circuit, (time.perf_counter() - started) / updates

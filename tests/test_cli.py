@@ -250,7 +250,7 @@ def test_export_and_solve_agree_with_the_trained_circuit(command, tmp_path, no_n
     from analogep.training.folder import read_run
 
     problem = read_run(tmp_path / "runs" / "tiny-001").problem
-    wanted = problem.solver(problem.circuit, problem.test.inputs[:1]).voltage("y0")[0]
+    wanted = problem.solver(problem.circuit, problem.test.inputs(slice(1))).voltage("y0")[0]
     shown = next(line for line in out.splitlines() if " y0 " in line)
     assert float(shown.replace("│", " ").split()[-1]) == pytest.approx(wanted, rel=1e-11)
 
@@ -273,7 +273,7 @@ def test_a_wrapper_and_its_layers_run_in_ngspice(command, tmp_path, ngspice):
     from analogep.training.folder import read_run
 
     problem = read_run(tmp_path / "runs" / "tiny-001").problem
-    wanted = problem.solver(problem.circuit, problem.test.inputs[1:2]).voltage("y0")[0]
+    wanted = problem.solver(problem.circuit, problem.test.inputs(slice(1, 2))).voltage("y0")[0]
     found = dict(zip(names.split(), values.split(), strict=True))
     assert float(found["y0"]) == pytest.approx(wanted, rel=0, abs=1e-9)
 

@@ -38,8 +38,8 @@ def test_contents(run: Run, tmp_path: Path) -> None:
     assert facts["engine"] == "layered"
     # The netlist is the trained circuit.
     circuit = from_netlist((where / folder.NETLIST).read_text(encoding="utf-8"))
-    expected = operating_point(run.circuit, run.problem.test.inputs[:1])
-    values = dict(zip(run.circuit.inputs, run.problem.test.inputs[0], strict=True))
+    expected = operating_point(run.circuit, run.problem.test.inputs(slice(1)))
+    values = dict(zip(run.circuit.inputs, run.problem.test.inputs(slice(1))[0], strict=True))
     found = operating_point(circuit, values if circuit.inputs else None)
     np.testing.assert_allclose(found.voltage("y0"), expected.voltage("y0"), atol=1e-9)
 
@@ -58,8 +58,8 @@ def test_reading_back_gives_identical_outputs(run: Run, tmp_path: Path) -> None:
     assert saved.problem.config == run.config
     for block, value in run.circuit.parameters.items():
         np.testing.assert_array_equal(saved.problem.circuit.parameters[block], value)
-    again = operating_point(saved.problem.circuit, saved.problem.test.inputs).outputs
-    np.testing.assert_array_equal(again, operating_point(run.circuit, run.problem.test.inputs).outputs)
+    again = operating_point(saved.problem.circuit, saved.problem.test.inputs()).outputs
+    np.testing.assert_array_equal(again, operating_point(run.circuit, run.problem.test.inputs()).outputs)
 
 
 @pytest.mark.parametrize(

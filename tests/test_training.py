@@ -112,7 +112,7 @@ def test_loss_falls_and_metrics_are_what_they_say() -> None:
     initial = evaluate(found.problem, found.problem.circuit, found.problem.train)[0]
     assert losses[0] == pytest.approx(initial, rel=1e-9)
     # After the last update the test figures belong to the trained circuit.
-    outputs = operating_point(found.circuit, found.problem.test.inputs).outputs
+    outputs = operating_point(found.circuit, found.problem.test.inputs()).outputs
     assert found.metrics[-1].test_loss == pytest.approx(
         0.5 * ((outputs - found.problem.test.targets) ** 2).sum(axis=1).mean(), rel=1e-9
     )
@@ -124,7 +124,7 @@ def test_one_step_is_the_gradient_times_the_rate() -> None:
     config = table(**{"training/epochs": 1, "training/batch": 4, "training/shuffle": False})
     found = train(config)
     problem = found.problem
-    exact = Adjoint().gradient(problem.circuit, problem.train.inputs, problem.train.targets)
+    exact = Adjoint().gradient(problem.circuit, problem.train.inputs(), problem.train.targets)
     for block, before in problem.circuit.parameters.items():
         step = found.circuit.parameters[block] - before
         # the suggested beta keeps the bias of the estimate below a percent
@@ -272,8 +272,9 @@ def test_digits_are_split_by_class_without_overlap() -> None:
     assert set(test_part.labels) == set(range(10))
     shares = np.bincount(test_part.labels) / np.bincount(np.concatenate([train_part.labels, test_part.labels]))
     assert (np.abs(shares - 0.2) < 0.02).all()
-    half = train_part.inputs.shape[1] // 2
-    np.testing.assert_array_equal(train_part.inputs[:, half:], -train_part.inputs[:, :half])
+    volts = train_part.inputs()
+    half = volts.shape[1] // 2
+    np.testing.assert_array_equal(volts[:, half:], -volts[:, :half])
 
 
 def test_metrics_table_has_units() -> None:
@@ -302,7 +303,7 @@ def test_xor_board_reaches_its_published_loss() -> None:
     assert found.metrics[-1].train_loss * 4 < 0.005
     assert len(found.metrics) == pytest.approx(1800, rel=0.05)
     assert found.metrics[-1].test_error == 0.0
-    outputs = operating_point(found.circuit, found.problem.test.inputs).outputs[:, 0]
+    outputs = operating_point(found.circuit, found.problem.test.inputs()).outputs[:, 0]
     assert ((outputs > 0.15) == np.array([False, True, True, False])).all()
 
 

@@ -25,7 +25,7 @@ def check_gradients(
     if beta is not None and not beta > 0:
         raise InputError(f"--beta {beta:g} S must be positive")
     count = min(samples, len(problem.train))
-    inputs, targets = problem.train.inputs[:count], problem.train.targets[:count]
+    inputs, targets = problem.train.inputs(slice(count)), problem.train.targets[:count]
     found = audit(problem.circuit, inputs, targets, beta=beta, solver=problem.solver)
     console.print(f"{problem.circuit!r}, batch of {count}")
     console.print(str(found.suggestion) if found.suggestion else f"β = {found.beta:.3g} S as given")

@@ -137,7 +137,7 @@ def export_run(
     if sample >= len(test):
         raise InputError(f"--sample {sample}: the test set has {len(test)} samples, 0 to {len(test) - 1}")
     title = f"{saved.problem.config.name}, trained by analogep, test sample {sample}"
-    circuit, inputs = saved.problem.circuit, test.inputs[sample : sample + 1]
+    circuit, inputs = saved.problem.circuit, test.inputs(slice(sample, sample + 1))
     if wrapper is not None:
         nodeset = operating_point(circuit, inputs)
         path = write(wrapper, circuit, inputs, title=title, hierarchy=hierarchy, nodeset=nodeset)
@@ -157,7 +157,7 @@ def verify_circuit(
 ) -> ParityReport:
     """Compare ngspice with the native solver on test samples, in the free and both nudged phases."""
     count = min(samples, len(problem.test))
-    inputs, targets = problem.test.inputs[:count], problem.test.targets[:count]
+    inputs, targets = problem.test.inputs(slice(count)), problem.test.targets[:count]
     outputs = problem.solver(circuit, inputs).outputs
     form = problem.config.learning.nudge
     cost = SquaredError()

@@ -28,7 +28,7 @@ def run_figures(run: Run, folder: Path) -> list[Path]:
     test, labels = run.problem.test, run.problem.test.labels
     guessed = None
     if labels is not None:
-        guessed = predictions(run.problem.solver(run.circuit, test.inputs).outputs)
+        guessed = predictions(run.problem.solver(run.circuit, test.inputs()).outputs)
     free, nudged = sample_phases(run, 0)
     initial, table = run.problem.circuit.parameters, run.table()
     figures = {
@@ -57,7 +57,7 @@ def sample_phases(run: Run, sample: int) -> tuple[Solution, dict[str, Solution]]
     """Return the free phase of one test sample, and its nudged phases by name."""
     problem, solver = run.problem, run.problem.solver
     one = slice(sample, sample + 1)
-    inputs, targets = problem.test.inputs[one], problem.test.targets[one]
+    inputs, targets = problem.test.inputs(one), problem.test.targets[one]
     free = solver(run.circuit, inputs)
     cost, form = SquaredError(), problem.config.learning.nudge
     nudged = {

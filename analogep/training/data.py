@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Features = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,26 @@ class Part:
     Attributes
     ----------
     features
-        Numbers for the encoder, (S, F).
+        Numbers for the encoder, (S, F); kept in the type in which they come (uint8 pixels, float32, float64).
     labels
         Classes (S,), ``None`` for regression.
     targets
         Target voltages (S, O) [V] of a regression, ``None`` for classes.
+    full_scale
+        The feature that stands for the number 1: 255 for pixels of eight bits.
     """
 
-    features: Array
+    features: Features
     labels: Labels | None = None
     targets: Array | None = None
+    full_scale: float = 1.0
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def numbers(self, batch: slice | Labels = slice(None)) -> Array:
+        """Return the features (B, F) of the samples of ``batch`` as numbers in float64, in units of full scale."""
+        return np.divide(self.features[batch], self.full_scale, dtype=np.float64)
 
 
 @dataclass(frozen=True)

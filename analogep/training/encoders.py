@@ -36,8 +36,12 @@ class VoltageEncoder:
 
     def __call__(self, features: Array) -> Array:
         """Return voltages (S, lines) [V] for features (S, F)."""
-        v = self.gain * (features - self.center)
+        v = self.single(features)
         return np.concatenate([v, -v], axis=1) if self.doubled else v
+
+    def single(self, features: Array) -> Array:
+        """Return voltages (S, F) [V] of the lines before doubling."""
+        return self.gain * (features - self.center)
 
 
 def one_hot(labels: NDArray[np.int64], classes: int, high: float, low: float) -> Array:

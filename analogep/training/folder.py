@@ -73,7 +73,7 @@ def write_run(run: Run, parent: Path) -> Path:
         (scratch / CONFIG).write_text(run.config.to_toml(), encoding="utf-8")
         (scratch / METRICS).write_text(metrics_csv(run.metrics), encoding="utf-8")
         (scratch / ENVIRONMENT).write_text(_json(environment(run)), encoding="utf-8")
-        sample = run.problem.test.inputs[:1]
+        sample = run.problem.test.inputs(slice(1))
         netlist = to_netlist(run.circuit, sample, title=f"{run.config.name}, trained by analogep")
         (scratch / NETLIST).write_text(netlist, encoding="utf-8")
         _save_parameters(scratch / CHECKPOINT, run.circuit.parameters, run.beta, len(run.metrics))

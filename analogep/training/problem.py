@@ -30,16 +30,43 @@ from analogep.training.encoders import VoltageEncoder, one_hot
 Array = NDArray[np.float64]
 
 
+Batch = slice | NDArray[np.int64]
+EVERY = slice(None)
+
+
 @dataclass(frozen=True)
 class Volts:
-    """One part of the data as voltages: inputs (S, I), targets (S, O) [V], and classes (S,) if any."""
+    """One part of the data as voltages; inputs are encoded when asked for, since a large set would not fit.
 
-    inputs: Array
+    Attributes
+    ----------
+    part
+        The data, as small as they are stored.
+    encoder
+        What turns them into voltages.
+    targets
+        Target voltages (S, O) [V].
+    """
+
+    part: Part
+    encoder: VoltageEncoder
     targets: Array
-    labels: NDArray[np.int64] | None
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.part)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Classes (S,), ``None`` for regression."""
+        return self.part.labels
+
+    def inputs(self, batch: Batch = EVERY) -> Array:
+        """Return the voltages of the input lines (B, I) [V] for the samples of ``batch``."""
+        return self.encoder(self.part.numbers(batch))
+
+    def single(self, batch: Batch = EVERY) -> NDArray[np.float32]:
+        """Return the voltages (B, F) [V] of the lines of positive sign only, before doubling, at half the size."""
+        return self.encoder.single(self.part.numbers(batch)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -60,7 +87,7 @@ class Problem:
         learning = self.config.learning
         if learning.beta == "auto":
             first = slice(0, max(self.config.training.batch, 16))
-            found = suggest_beta(circuit, self.train.inputs[first], self.train.targets[first])
+            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first])
             beta, reason = found.beta, str(found)
         else:
             beta = float(learning.beta)
@@ -154,7 +181,7 @@ def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncod
     else:
         assert part.targets is not None
         targets = part.targets
-    return Volts(encoder(part.features), targets, part.labels)
+    return Volts(part, encoder, targets)
 
 
 def _diode(config: DiodeConfig) -> Diode | IdealDiode:

@@ -142,7 +142,7 @@ def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
         began = time.perf_counter()
         losses, wrong, seen = 0.0, 0.0, 0
         for batch in _batches(problem, shuffle):
-            inputs, targets = problem.train.inputs[batch], problem.train.targets[batch]
+            inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
             try:
                 gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
             except (ConvergenceError, EngineError) as error:
@@ -192,7 +192,7 @@ def _errors(data: DataSet, part: Volts, batch: NDArray[np.int64], outputs: Array
 
 def evaluate(problem: Problem, circuit: Circuit, part: Volts) -> tuple[float, float]:
     """Return the mean loss [V²] and the error rate of ``circuit`` on one part of the data."""
-    outputs = problem.solver(circuit, part.inputs).outputs
+    outputs = problem.solver(circuit, part.inputs()).outputs
     loss = float(0.5 * ((outputs - part.targets) ** 2).sum(axis=1).mean())
     return loss, float(_errors(problem.data, part, np.arange(len(part)), outputs).mean())
 

@@ -53,7 +53,7 @@ def digits(engine: str) -> Circuit:
     for k in range(UPDATES):
         batch = slice(k * size, (k + 1) * size)
         gradient = rule.gradient(
-            circuit, problem.train.inputs[batch], problem.train.targets[batch], solver=problem.solver
+            circuit, problem.train.inputs(batch), problem.train.targets[batch], solver=problem.solver
         )
         circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient))
     return circuit
@@ -118,7 +118,7 @@ def test_an_engine_that_fails_in_the_middle_says_where(monkeypatch: pytest.Monke
 @pytest.mark.ngspice
 def test_engine_objects_serve_as_well() -> None:
     problem = build_problem(parse_config(BOARD, "board"))
-    inputs = problem.train.inputs
+    inputs = problem.train.inputs()
     expected = SpiceSolver()(problem.circuit, inputs).voltages
     np.testing.assert_array_equal(SpiceSolver(NgspiceEngine(30.0))(problem.circuit, inputs).voltages, expected)
     require("pyspice")
