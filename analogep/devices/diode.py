@@ -13,7 +13,8 @@ from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
 
 _MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
-_LOAD_TOLERANCE = 1e-3  # of a load point, which is a point of contact and no result
+LOAD_TOLERANCE = 1e-3
+"""Of a load point, relative to |w| + nV_T: it is a point of contact and no result."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Diode(OnePort):
     @staticmethod
     def load_point(v_open: Array, resistance: Array, p: Values) -> Array:
         own = p["series_resistance"]
-        w = _junction_voltage(v_open, {**p, "series_resistance": own + resistance}, _LOAD_TOLERANCE)
+        w = _junction_voltage(v_open, {**p, "series_resistance": own + resistance}, LOAD_TOLERANCE)
         return v_open - resistance / (own + resistance) * (v_open - w)
 
     @staticmethod

@@ -1,7 +1,8 @@
 """Sparse LDLᵀ of symmetric matrices: the symbolic part once per pattern, the numeric part compiled.
 
-The up-looking method of Davis (2005, ACM TOMS 31, algorithm 849): row k of L is the solution of a triangular
-system whose pattern is a subtree of the elimination tree. The order is :mod:`~analogep.solve.ordering`'s.
+The pattern of L comes from the elimination tree as in Davis (2005, ACM TOMS 31, algorithm 849). The values are
+found column by column: each one, once complete, is subtracted from the columns that it touches (George and Liu
+1981, section 5.5), at places that are found once per pattern. The order is :mod:`~analogep.solve.ordering`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
+_RECORDED = 2**24
+"""Updates of a factorisation whose places are written down (4 bytes each); of more, they are looked for."""
+
+
 @dataclass(frozen=True)
 class Symbolic:
     """What the factorisation needs to know of a symmetric pattern.
@@ -27,21 +32,22 @@ class Symbolic:
     ----------
     order
         Row of the matrix that is eliminated k-th, (n,).
-    start, row, source
-        Upper triangle of the permuted matrix by columns: column pointers (n + 1,), rows, and the position of
-        each entry in the data of the matrix in CSC form.
-    parent
-        Elimination tree, −1 at roots.
-    factor_start
-        Column pointers of L, (n + 1,).
+    source, place
+        Position of each entry of the permuted upper triangle in the data of the matrix in CSC form, and its place
+        in L: a position in its values, or −1 − k for the k-th diagonal element.
+    factor_start, below
+        L by columns without its diagonal: column pointers (n + 1,) and ascending rows.
+    targets
+        Position in L that each update of the factorisation goes to, in the order of the updates; empty where
+        they are too many.
     """
 
     order: Index
-    start: Index
-    row: Index
     source: Index
-    parent: Index
+    place: Index
     factor_start: Index
+    below: NDArray[np.int32]
+    targets: NDArray[np.int32]
 
 
 def analyse(pattern: sp.csc_array) -> Symbolic:
@@ -54,12 +60,17 @@ def analyse(pattern: sp.csc_array) -> Symbolic:
     """
     size = pattern.shape[0]
     order = minimum_degree(pattern.indptr, pattern.indices)
-    place = np.empty(size, np.int64)
-    place[order] = np.arange(size)
-    start, row, source = _upper(place, pattern.indptr, pattern.indices)
+    rank = np.empty(size, np.int64)
+    rank[order] = np.arange(size)
+    start, row, source = _upper(rank, pattern.indptr, pattern.indices)
     parent, counts = _tree(size, start, row)
     factor_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Symbolic(order, start, row, source, parent, factor_start)
+    below, place = _columns(size, start, row, parent, factor_start)
+    updates = int((counts * (counts - 1) // 2).sum())
+    targets = np.empty(updates if updates <= _RECORDED else 0, np.int32)
+    if len(targets):
+        _record(size, factor_start, below, targets)
+    return Symbolic(order, source, place, factor_start, below, targets)
 
 
 @nb.njit(cache=True)
@@ -122,49 +133,75 @@ def _tree(size, start, row):  # type: ignore[no-untyped-def]
     return parent, counts
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _factorise(size, start, row, values, parent, factor_start, below, lower, diagonal):  # type: ignore[no-untyped-def]
-    """Fill L (``below`` rows, ``lower`` values) and D; return the first pivot that is not positive, or −1."""
-    work = np.zeros(size)
-    path = np.empty(size, np.int64)
+@nb.njit(cache=True)
+def _columns(size, start, row, parent, factor_start):  # type: ignore[no-untyped-def]
+    """Return the rows of L's columns and the place in L of each entry of the upper triangle."""
+    below = np.empty(factor_start[size], np.int32)
+    place = np.empty(len(row), np.int64)
+    free = factor_start[:size].copy()
     mark = np.empty(size, np.int64)
-    filled = np.zeros(size, np.int64)
     for k in range(size):
-        top = size
         mark[k] = k
-        d = 0.0
         for p in range(start[k], start[k + 1]):
             i = row[p]
-            if i == k:
-                d += values[p]
-                continue
-            work[i] += values[p]
-            length = 0
             while mark[i] != k:
-                path[length] = i
-                length += 1
                 mark[i] = k
+                below[free[i]] = k
+                free[i] += 1
                 i = parent[i]
-            while length > 0:
-                length -= 1
-                top -= 1
-                path[top] = path[length]
-        for q in range(top, size):
-            i = path[q]
-            y = work[i]
-            work[i] = 0.0
-            first = factor_start[i]
-            last = first + filled[i]
-            for p in range(first, last):
-                work[below[p]] -= lower[p] * y
-            entry = y / diagonal[i]
-            d -= entry * y
-            below[last] = k
-            lower[last] = entry
-            filled[i] += 1
+            place[p] = -1 - k if row[p] == k else free[row[p]] - 1
+    return below, place
+
+
+@nb.njit(cache=True)
+def _record(size, factor_start, below, targets):  # type: ignore[no-untyped-def]
+    """Write down where the updates go: of column k, row r in column j, for all pairs j < r of its rows."""
+    n = 0
+    for k in range(size):
+        end = factor_start[k + 1]
+        for a in range(factor_start[k], end):
+            q = factor_start[below[a]]
+            for b in range(a + 1, end):
+                while below[q] != below[b]:
+                    q += 1
+                targets[n] = q
+                n += 1
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _factorise(size, data, source, place, factor_start, below, targets, lower, diagonal):  # type: ignore[no-untyped-def]
+    """Fill L (``lower``) and D; return the first pivot that is not positive, or −1."""
+    lower[:] = 0.0
+    diagonal[:] = 0.0
+    for p in range(len(source)):
+        q = place[p]
+        if q < 0:
+            diagonal[-1 - q] = data[source[p]]
+        else:
+            lower[q] = data[source[p]]
+    recorded = len(targets) > 0
+    n = 0
+    for k in range(size):
+        d = diagonal[k]
         if not d > 0.0:
             return k
-        diagonal[k] = d
+        inverse = 1.0 / d
+        end = factor_start[k + 1]
+        for a in range(factor_start[k], end):
+            y = lower[a]
+            entry = y * inverse
+            diagonal[below[a]] -= entry * y
+            if recorded:
+                for b in range(a + 1, end):
+                    lower[targets[n]] -= entry * lower[b]
+                    n += 1
+            else:
+                q = factor_start[below[a]]
+                for b in range(a + 1, end):
+                    while below[q] != below[b]:
+                        q += 1
+                    lower[q] -= entry * lower[b]
+            lower[a] = entry
     return -1
 
 
@@ -192,9 +229,7 @@ class Factor:
 
     def __init__(self, symbolic: Symbolic) -> None:
         self.symbolic = symbolic
-        count = int(symbolic.factor_start[-1])
-        self.below = np.empty(count, np.int64)
-        self.lower = np.empty(count)
+        self.lower = np.empty(len(symbolic.below))
         self.diagonal = np.empty(len(symbolic.order))
 
     def factorise(self, data: Array) -> bool:
@@ -202,12 +237,12 @@ class Factor:
         s = self.symbolic
         failed = _factorise(
             len(s.order),
-            s.start,
-            s.row,
-            data[s.source],
-            s.parent,
+            data,
+            s.source,
+            s.place,
             s.factor_start,
-            self.below,
+            s.below,
+            s.targets,
             self.lower,
             self.diagonal,
         )
@@ -217,5 +252,5 @@ class Factor:
         """Return the solution (n,) for one right-hand side (n,)."""
         s = self.symbolic
         out = np.empty_like(rhs)
-        _substitute(len(s.order), s.order, s.factor_start, self.below, self.lower, self.diagonal, rhs, out)
+        _substitute(len(s.order), s.order, s.factor_start, s.below, self.lower, self.diagonal, rhs, out)
         return out

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit
-from analogep.devices import MultiPort, OnePort
+from analogep.devices import Diode, MultiPort, OnePort
 from analogep.devices.base import Values
 from analogep.errors import InputError
 from analogep.solve.plan import Plan, plan_for
@@ -30,6 +30,9 @@ _YIELDING = 2.0
 
 _FREE_STEP = 0.1
 """Step of a junction, in units of nV_T, that its tangent describes well enough."""
+
+_COMPILED = 256
+"""Diodes of a bank from which compiled code is faster, in circuits whose linear solver is compiled anyway."""
 
 
 class _Entries:
@@ -284,10 +287,16 @@ class Model:
 
     def junction_currents(self, u: Array) -> tuple[Array, Array]:
         """Return currents and slopes of all nonlinear one-ports, (B, E)."""
-        parts = [
-            _one_port(bank).current(u[:, s], bank.values)
-            for bank, s in zip(self.nonlinear, self._slices, strict=True)
-        ]
+        parts = []
+        for bank, s, diodes in zip(self.nonlinear, self._slices, self._tables, strict=True):
+            if diodes is None:
+                parts.append(_one_port(bank).current(u[:, s], bank.values))
+                continue
+            from analogep.solve.junctions import currents
+
+            i, g = np.empty((len(u), bank.size)), np.empty((len(u), bank.size))
+            currents(u[:, s], diodes, i, g)
+            parts.append((i, g))
         if len(parts) == 1:
             return parts[0]
         return np.concatenate([i for i, _ in parts], axis=1), np.concatenate([g for _, g in parts], axis=1)
@@ -303,12 +312,16 @@ class Model:
             Voltages (B, E) [V] at which it was linearised.
         """
         out = np.empty_like(u_new)
-        for bank, s in zip(self.nonlinear, self._slices, strict=True):
+        for bank, s, diodes in zip(self.nonlinear, self._slices, self._tables, strict=True):
             device = _one_port(bank)
-            if device.load_point is OnePort.load_point:
+            if diodes is not None:
+                from analogep.solve.junctions import meet_loads
+
+                meet_loads(u_new[:, s], u_old[:, s], diodes, self._loads[s], _FREE_STEP, out[:, s])
+            elif device.load_point is OnePort.load_point:
                 out[:, s] = device.limit(u_new[:, s], u_old[:, s], bank.values)
             else:
-                out[:, s] = _meet_load(device, u_new[:, s], u_old[:, s], bank.values, self._loads[s])
+                out[:, s] = meet_load(device, u_new[:, s], u_old[:, s], bank.values, self._loads[s])
         return out
 
     @cached_property
@@ -329,6 +342,17 @@ class Model:
     def _slices(self) -> tuple[slice, ...]:
         edges = np.cumsum([0, *(bank.size for bank in self.nonlinear)])
         return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
+
+    @cached_property
+    def _tables(self) -> tuple[Array | None, ...]:
+        """Parameters of the banks that are evaluated by compiled code: large ones of diodes; else ``None``."""
+        large = [not self.dense and bank.device is Diode and bank.size >= _COMPILED for bank in self.nonlinear]
+        if not any(large):
+            return (None,) * len(self.nonlinear)
+        from analogep.solve.junctions import table  # numba takes half a second to load
+
+        banks = zip(self.nonlinear, large, strict=True)
+        return tuple(table(bank.values, bank.size) if compiled else None for bank, compiled in banks)
 
     @cached_property
     def junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
@@ -435,7 +459,7 @@ def scatter_add(target: Array, columns: Index, values: Array) -> None:
     np.add.at(target, (slice(None), columns), values)  # type: ignore[arg-type]
 
 
-def _meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, load: Array) -> Array:
+def meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, load: Array) -> Array:
     """Return where the law meets the load line through the linearised solution, (B, E) [V].
 
     The line passes through (u_new, i_new) of the tangent with a slope of −1/R. Without a load this is the
