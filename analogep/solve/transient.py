@@ -72,11 +72,13 @@ class TransientOptions:
     step
         Length of every step [s], shortened only to end on corners and events; ``None`` lets the local error
         decide.
+    max_step
+        Longest step [s]; ``None`` sets no limit beside that of the local error.
 
     Raises
     ------
     InputError
-        If the method is unknown or the step not positive.
+        If the method is unknown or a step not positive.
     """
 
     absolute: float = 1e-6
@@ -86,12 +88,15 @@ class TransientOptions:
     max_steps: int = 100_000
     method: str = "tr-bdf2"
     step: float | None = None
+    max_step: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"unknown method {self.method!r}; use one of {', '.join(METHODS)}")
         if self.step is not None and not 0.0 < self.step < math.inf:
             raise InputError(f"step = {self.step!r}; give a positive time in seconds, or None")
+        if self.max_step is not None and not self.max_step > 0.0:
+            raise InputError(f"max_step = {self.max_step!r}; give a positive time in seconds, or None")
 
 
 @dataclass(frozen=True)
@@ -505,9 +510,10 @@ class _Run:
     def fit(self, h: float, left: float, *, forced: bool) -> tuple[float, bool]:
         """Return the step [s] to try and whether it ends the piece, of which ``left`` [s] is to go."""
         if self.options.step is not None and not forced:
-            count = max(1, math.ceil(left / self.options.step - 1e-6)) if math.isfinite(left) else 1
-            return (left / count, count == 1) if math.isfinite(left) else (self.options.step, False)
-        h = min(h, self.drives.pace)
+            fixed = min(self.options.step, self.options.max_step or math.inf)
+            count = max(1, math.ceil(left / fixed - 1e-6)) if math.isfinite(left) else 1
+            return (left / count, count == 1) if math.isfinite(left) else (fixed, False)
+        h = min(h, self.drives.pace, self.options.max_step or math.inf)
         if h >= left:
             return left, True
         if h > 0.5 * left and not forced:

@@ -100,7 +100,8 @@ class Parameters(Mapping[str, float]):
         Expressions by lower-case name.
     outer
         Where a name that is not defined here is looked up: the caller's parameters (ngspice looks along the
-        instance path, not at the place of the subcircuit's text).
+        instance path, not at the place of the subcircuit's text). There, too, a definition such as
+        ``w={2*w}`` finds the name that it defines.
     functions
         ``.func`` definitions by lower-case name; the outer ones are known too.
     """
@@ -122,6 +123,8 @@ class Parameters(Mapping[str, float]):
             return self._outer[name]
         if name not in self._values:
             if name in self._open:
+                if name == self._open[-1] and self._outer is not None and name in self._outer:
+                    return self._outer[name]
                 raise ValueError(f"parameter {name} is defined by itself")
             if len(self._open) >= _DEEPEST:
                 raise ValueError(f"parameter {name} is defined through more than {_DEEPEST} others")

@@ -56,7 +56,8 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
 
     ``.nodeset`` voltages are where the search for an operating point starts. ``.tran`` starts from the
     operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` it starts from those
-    voltages and all else at zero. Tolerances are the solver's own; a longest step is not needed for them.
+    voltages and all else at zero. Tolerances are the solver's own; steps are no
+    longer than the line's longest.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         times=times,
         until=analysis.stop,
         start="zero" if start is not None or analysis.from_initial else "operating_point",
-        options=TransientOptions(node_capacitance=0.0),
+        options=TransientOptions(node_capacitance=0.0, max_step=analysis.longest),
     )
     return Result("transient", {"time [s]": run.times}, nodes, run.voltages[:, 0, 1:], run.solution)
 

@@ -3,7 +3,15 @@
 An element ``R1`` of instance ``x1`` is called ``x1.R1`` and a node ``mid`` of it ``x1.mid``; instance names are
 in lower case, as ngspice prints them. Names are looked up as ngspice does: subcircuits and models where the
 text stands (in the definition and those around it), parameters along the instances (in the caller and its
-callers). A definition that is never used is not read any further than its ``.ends``.
+callers).
+
+The values on an X line belong to the new instance: of ``b={2*a}``, ``a`` is the subcircuit's own parameter if it
+has one, whatever its value, and the caller's only if not. This is what ngspice 39 does, which evaluates all
+parameters of an instance together; simulators that evaluate an X line in front of the instance differ. The name
+being defined is the caller's: ``w={2*w}`` doubles. Two parameters that need each other are a fault, where the
+answer of ngspice depends on their order.
+
+A definition that is never used is not read any further than its ``.ends``.
 """
 
 from __future__ import annotations
@@ -13,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from analogep.spice.behaviour import with_nodes
 from analogep.spice.cards import Cards, definitions_of
-from analogep.spice.expressions import Parameters, evaluate
+from analogep.spice.expressions import Parameters
 from analogep.spice.lexer import Line, Place, Source, assignments, tokens
 from analogep.spice.models import read_model
 from analogep.spice.statements import Statement, parse_statement
@@ -241,19 +249,19 @@ class Flattener:
             self._total += self._size(definition, ())[0]
             if self._total > MOST_ELEMENTS:
                 raise ValueError(f"{name}: the subcircuits hold more than {MOST_ELEMENTS} elements in all")
-        values = {key: repr(evaluate(text, scope.parameters)) for key, text in given.items()}
         path = scope.inside(name.lower())
         ports = {pin: self._node(node, scope) for pin, node in zip(definition.pins, nodes, strict=True)}
-        yield from self._body(definition, path, ports, values, scope, around)
+        yield from self._body(definition, path, ports, given, scope, around, line.number)
 
     def _body(
         self,
         definition: Definition,
         path: str,
         ports: dict[str, str],
-        values: dict[str, str],
+        given: dict[str, str],
         caller: Scope,
         around: Scope,
+        used: Place,
     ) -> Iterator[Statement]:
         own = [replace(line, number=replace(line.number, instances=path)) for line in definition.lines]
         parameters, functions, _, faults = definitions_of(own)
@@ -261,11 +269,11 @@ class Flattener:
             self._fault(place, what)
         for key in parameters.keys() & definition.defaults.keys():
             self._fault(definition.place, f"parameter {key} of subcircuit {definition.name} is also its .param")
-        known = Parameters({**definition.defaults, **values, **parameters}, caller.parameters, functions)
+        known = Parameters({**definition.defaults, **given, **parameters}, caller.parameters, functions)
         scope = Scope(definition, path, known, ports, around)
         dots = [line for line in own if line.text.startswith(".")]
         for key in (*definition.defaults, *parameters):
-            self._try(definition.place, known.__getitem__, key)
+            self._try(used if key in given else definition.place, known.__getitem__, key)
         for line in dots:
             word = line.text.split(maxsplit=1)[0].lower()
             if word not in _LOCAL:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analogep.errors import InputError, NetlistError
+from analogep.solve import TransientOptions, transient
 from analogep.spice import read_netlist
 from analogep.spice.analyses import OperatingPoint, Sweep, Transient
 from analogep.spice.run import run_netlist
@@ -110,3 +111,19 @@ def test_transients_agree_with_ngspice(what: str, ngspice: str, tmp_path: Path) 
     (result,) = run_netlist(read_netlist(netlist(*lines, options)), {})
     ours = np.interp(theirs[:, 0], result.columns["time [s]"], result.columns[f"v({node}) [V]"])
     np.testing.assert_allclose(ours[1:], theirs[1:, 1], atol=2e-3)
+
+
+def test_the_longest_step_of_a_transient_bounds_the_integrator() -> None:
+    """With nothing to follow, steps grow until the bound stops them: 1 ms takes 100 of 10 µs, or a few more."""
+    for longest, least, most in ((10e-6, 100, 130), (1e-3, 1, 40)):
+        text = netlist("V1 a 0 1", "R1 a b 1k", "C1 b 0 1u", f".tran 1m 1m 0 {longest}")
+        read = read_netlist(text)
+        (result,) = run_netlist(read, {})
+        assert result.voltages[-1] == pytest.approx([1.0, 1.0])
+        run = transient(
+            read.circuit, until=1e-3, start="operating_point", options=TransientOptions(max_step=longest)
+        )
+        assert least <= run.steps <= most
+        assert np.diff(run.times).max() <= longest * (1 + 1e-12)
+    with pytest.raises(InputError, match="max_step = 0"):
+        TransientOptions(max_step=0.0)

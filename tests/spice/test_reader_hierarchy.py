@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_reader_differential import theirs
 
 from analogep.circuit import Circuit
 from analogep.errors import NetlistError
@@ -184,3 +185,40 @@ def test_a_billion_elements_are_refused_before_they_are_made() -> None:
         lines += [f".subckt s{k} a", f"X1 a s{k - 1}", ".ends"]
     used = [f"X{k} a s{k}" for k in range(0, 2000, 100)]
     assert "nested more than 50 deep" in fault(netlist("V1 a 0 1", *lines, *used))
+
+
+SCOPES = {
+    "an X line's value knows the instance's other parameters": (["X1 n s b={a*7}"], 214.0),
+    "and those that it sets": (["X1 n s b={a*7} a=3"], 321.0),
+    "whichever way they are written": (["X1 n s b=a"], 202.0),
+    "the name being defined is the caller's": (["X1 n s a={a*2} b='b*2'"], 220.0),
+    "also in a default": ([".subckt t n a={a*2} b=1", "X1 n s a={a} b={b}", ".ends", "X2 n t"], 201.0),
+    "and in .param": ([".subckt t n", ".param a={a*5}", "X1 n s a={a}", ".ends", "X2 n t"], 503.0),
+}
+"""Lines, and V(n) = 100 a + b by hand with a = 2 and b = 3 by default, and a = 1 and b = 10 outside."""
+
+
+@pytest.mark.parametrize("case", SCOPES)
+def test_where_parameters_are_looked_up(case: str) -> None:
+    text, expected = scoped(case)
+    assert voltage(from_netlist(text), "n") == pytest.approx(expected, rel=1e-13)
+
+
+def scoped(case: str) -> tuple[str, float]:
+    lines, expected = SCOPES[case]
+    body = [".param a=1 b=10", ".subckt s n a=2 b=3", "V1 n 0 {100*a+b}", ".ends"]
+    return netlist(*body, *lines, "R1 n 0 1"), expected
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("case", SCOPES)
+def test_ngspice_looks_parameters_up_there_too(case: str, ngspice: str) -> None:
+    text, expected = scoped(case)
+    assert theirs(ngspice, text.splitlines()[1:-1])["n"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_parameters_that_need_each_other_are_refused() -> None:
+    message = fault(
+        netlist(".param a=1 b=2", ".subckt s n a=1 b=1", "R1 n 0 {a+b}", ".ends", "X1 n s a={b} b={a}")
+    )
+    assert "main.cir:6: parameter a is defined by itself" in message
