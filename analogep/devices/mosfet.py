@@ -151,7 +151,12 @@ def _stamp(sign: float, z: Array, p: Values) -> tuple[Array, Array]:
 
 
 def _limit(sign: float, z_new: Array, z_old: Array, p: Values) -> Array:
-    """Limit v_gs, v_ds and the junction of the lower end as SPICE3's MOS1 does."""
+    """Limit v_gs, v_ds and the junction of the lower end as SPICE3's MOS1 does.
+
+    Where drain and source change places, SPICE limits the other junction from its own last voltage, which was
+    reverse: a transistor held by its forward junctions then lets go of both, flies back, and does so for ever.
+    Here it is limited from the voltage of the junction that was forward.
+    """
     flipped = sign * z_old[..., 0] < sign * z_old[..., 1]  # then the drain was the lower end
 
     def over_low(z: Array) -> tuple[Array, Array, Array]:
@@ -166,7 +171,7 @@ def _limit(sign: float, z_new: Array, z_old: Array, p: Values) -> Array:
     width = thermal_voltage(p["temperature"])
     critical = width * np.log(width / (math.sqrt(2.0) * p["saturation_current"]))
     own = v_bs - np.minimum(span, 0.0)  # after a reversal the other end's junction is the forward one
-    body = limit_junction(own, old_bs - np.where(span < 0, old_ds, 0.0), width, critical)
+    body = limit_junction(own, old_bs, width, critical)  # it goes on from where the first one was
     high = span - v_ds
     move = np.stack([np.where(flipped, 0.0, high), np.where(flipped, high, 0.0), gate - v_gs, body - own], -1)
     return z_new + sign * move
