@@ -100,8 +100,7 @@ class Parameters(Mapping[str, float]):
         Expressions by lower-case name.
     outer
         Where a name that is not defined here is looked up: the caller's parameters (ngspice looks along the
-        instance path, not at the place of the subcircuit's text). There, too, a definition such as
-        ``w={2*w}`` finds the name that it defines.
+        instance path, not at the place of the subcircuit's text).
     functions
         ``.func`` definitions by lower-case name; the outer ones are known too.
     """
@@ -123,8 +122,6 @@ class Parameters(Mapping[str, float]):
             return self._outer[name]
         if name not in self._values:
             if name in self._open:
-                if name == self._open[-1] and self._outer is not None and name in self._outer:
-                    return self._outer[name]
                 raise ValueError(f"parameter {name} is defined by itself")
             if len(self._open) >= _DEEPEST:
                 raise ValueError(f"parameter {name} is defined through more than {_DEEPEST} others")
@@ -135,6 +132,17 @@ class Parameters(Mapping[str, float]):
             finally:
                 self._open.pop()
         return self._values[name]
+
+    def assign(self, name: str, text: str) -> None:
+        """Give a parameter the value of an expression, in which its name still means what it meant before.
+
+        Raises
+        ------
+        ValueError
+            If the expression has no value.
+        """
+        self._values[name] = evaluate(text, self)
+        self._definitions[name] = text
 
     def __contains__(self, name: object) -> bool:
         return name in self._definitions or (self._outer is not None and name in self._outer)

@@ -3,15 +3,8 @@
 An element ``R1`` of instance ``x1`` is called ``x1.R1`` and a node ``mid`` of it ``x1.mid``; instance names are
 in lower case, as ngspice prints them. Names are looked up as ngspice does: subcircuits and models where the
 text stands (in the definition and those around it), parameters along the instances (in the caller and its
-callers).
-
-The values on an X line belong to the new instance: of ``b={2*a}``, ``a`` is the subcircuit's own parameter if it
-has one, whatever its value, and the caller's only if not. This is what ngspice 39 does, which evaluates all
-parameters of an instance together; simulators that evaluate an X line in front of the instance differ. The name
-being defined is the caller's: ``w={2*w}`` doubles. Two parameters that need each other are a fault, where the
-answer of ngspice depends on their order.
-
-A definition that is never used is not read any further than its ``.ends``.
+callers); see :mod:`analogep.spice.scopes`. A definition that is never used is not read any further than its
+``.ends``.
 """
 
 from __future__ import annotations
@@ -24,6 +17,7 @@ from analogep.spice.cards import Cards, definitions_of
 from analogep.spice.expressions import Parameters
 from analogep.spice.lexer import Line, Place, Source, assignments, tokens
 from analogep.spice.models import read_model
+from analogep.spice.scopes import assignment_order, is_number
 from analogep.spice.statements import Statement, parse_statement
 
 DEEPEST = 50
@@ -181,6 +175,7 @@ class Flattener:
         self._top = Scope(root, "", cards.parameters, models={name: name for name in cards.models})
         self._seen: set[tuple[str, int, str]] = set()
         self._sizes: dict[int, tuple[int, int]] = {}
+        self._orders: dict[int, list[str]] = {}
         self._total = 0
 
     def statements(self, line: Line) -> list[Statement]:
@@ -269,11 +264,12 @@ class Flattener:
             self._fault(place, what)
         for key in parameters.keys() & definition.defaults.keys():
             self._fault(definition.place, f"parameter {key} of subcircuit {definition.name} is also its .param")
-        known = Parameters({**definition.defaults, **given, **parameters}, caller.parameters, functions)
+        known = Parameters({}, caller.parameters, functions)
+        texts = {**definition.defaults, **parameters, **given}
+        for key in self._order(definition, parameters, known, texts):
+            self._try(used if key in given else definition.place, known.assign, key, texts[key])
         scope = Scope(definition, path, known, ports, around)
         dots = [line for line in own if line.text.startswith(".")]
-        for key in (*definition.defaults, *parameters):
-            self._try(used if key in given else definition.place, known.__getitem__, key)
         for line in dots:
             word = line.text.split(maxsplit=1)[0].lower()
             if word not in _LOCAL:
@@ -289,6 +285,16 @@ class Flattener:
                 yield from self._line(line, scope)
             except ValueError as error:
                 self._fault(line.number, str(error))
+
+    def _order(self, d: Definition, own: dict[str, str], known: Parameters, texts: dict[str, str]) -> list[str]:
+        """Return the parameters of an instance in the order in which they get their values."""
+        if id(d) not in self._orders:
+            try:
+                self._orders[id(d)] = assignment_order({**d.defaults, **own}, known.functions)
+            except ValueError as error:
+                self._fault(d.place, str(error))
+                self._orders[id(d)] = []
+        return sorted(self._orders[id(d)], key=lambda name: not is_number(texts[name]))
 
     def _model(self, line: Line, scope: Scope) -> None:
         name, model = read_model(tokens(line.text)[1:], scope.parameters)

@@ -188,14 +188,25 @@ def test_a_billion_elements_are_refused_before_they_are_made() -> None:
 
 
 SCOPES = {
-    "an X line's value knows the instance's other parameters": (["X1 n s b={a*7}"], 214.0),
-    "and those that it sets": (["X1 n s b={a*7} a=3"], 321.0),
-    "whichever way they are written": (["X1 n s b=a"], 202.0),
+    "a number of the subcircuit's": (["X1 n s b={a*7}"], 214.0),
+    "a number on the X line": (["X1 n s b={a*7} a=3"], 321.0),
+    "a number that comes later": (["X1 n s a={b*7} b=4"], 2804.0),
+    "a value that comes later is the caller's": (["X1 n s a={b*7} b={c}"], 7005.0),
+    "one that came before is the instance's": (["X1 n s b={a*7} a={c}"], 535.0),
+    "no number": (["X1 n s a={b*7} b={2+2}"], 7004.0),
+    "each other": (["X1 n s a={b} b={a}"], 1010.0),
+    "a plain name": (["X1 n s b=a"], 202.0),
     "the name being defined is the caller's": (["X1 n s a={a*2} b='b*2'"], 220.0),
     "also in a default": ([".subckt t n a={a*2} b=1", "X1 n s a={a} b={b}", ".ends", "X2 n t"], 201.0),
     "and in .param": ([".subckt t n", ".param a={a*5}", "X1 n s a={a}", ".ends", "X2 n t"], 503.0),
-}
-"""Lines, and V(n) = 100 a + b by hand with a = 2 and b = 3 by default, and a = 1 and b = 10 outside."""
+    "defaults in order of their needs": (
+        [".subckt t n a={b*7} b={f(3)}", "X1 n s a={a} b={b}", ".ends", ".func f(x) {x+1}", "X2 n t"], 2804.0
+    ),
+    "a .param of the subcircuit": (
+        [".subckt t n x=1", ".param q={x+1}", "X1 n s a={x} b={q}", ".ends", ".param q=9", "X2 n t x={q}"], 910.0
+    ),
+}  # fmt: skip
+"""Lines, and V(n) = 100 a + b by hand with a = 2 and b = 3 by default, and a = 1, b = 10 and c = 5 outside."""
 
 
 @pytest.mark.parametrize("case", SCOPES)
@@ -206,7 +217,7 @@ def test_where_parameters_are_looked_up(case: str) -> None:
 
 def scoped(case: str) -> tuple[str, float]:
     lines, expected = SCOPES[case]
-    body = [".param a=1 b=10", ".subckt s n a=2 b=3", "V1 n 0 {100*a+b}", ".ends"]
+    body = [".param a=1 b=10 c=5", ".subckt s n a=2 b=3", "V1 n 0 {100*a+b}", ".ends"]
     return netlist(*body, *lines, "R1 n 0 1"), expected
 
 
@@ -217,8 +228,6 @@ def test_ngspice_looks_parameters_up_there_too(case: str, ngspice: str) -> None:
     assert theirs(ngspice, text.splitlines()[1:-1])["n"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_parameters_that_need_each_other_are_refused() -> None:
-    message = fault(
-        netlist(".param a=1 b=2", ".subckt s n a=1 b=1", "R1 n 0 {a+b}", ".ends", "X1 n s a={b} b={a}")
-    )
-    assert "main.cir:6: parameter a is defined by itself" in message
+def test_defaults_that_need_each_other_are_refused() -> None:
+    text = netlist(".param a=1 b=2", ".subckt s n a={b} b={2*a}", "R1 n 0 {a+b}", ".ends", "X1 n s")
+    assert "main.cir:3: parameter a is defined by itself" in fault(text)
