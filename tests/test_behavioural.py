@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analogep.circuit import Circuit
-from analogep.devices import Behavioural, Resistor, behavioural, behavioural_class, device_name, device_named
+from analogep.devices import (
+    Behavioural,
+    Resistor,
+    behavioural,
+    behavioural_class,
+    behavioural_voltage,
+    device_name,
+    device_named,
+)
 from analogep.devices.expression import parse
 from analogep.errors import CircuitError
 from analogep.learning import Adjoint, FiniteDifference
@@ -169,3 +177,32 @@ def test_names_and_controls_are_checked() -> None:
         behavioural("v(p)", b=1.0)
     with pytest.raises(CircuitError, match="give other nodes than p, n and ground"):
         behavioural("v(p)", control=("p",))
+
+
+@every_expression
+def test_a_voltage_obeys_its_law_and_comes_back(expression: str) -> None:
+    """v(p) − v(n) is the expression, with the derivatives of the current of the same expression."""
+    current = sample(expression)
+    source = behavioural_voltage(current.expression, control=("c1",), **current.values)
+    assert pickle.loads(pickle.dumps(source)) == source
+    assert device_named(device_name(type(source))) is type(source)
+    z = np.array([[1.2, 0.4, 0.7, 0.3]])
+    p = {key: np.array([value]) for key, value in current.values.items()}
+    f, jac = type(source).stamp(z, p)
+    law, slopes = type(current).stamp(z[:, :3], p)
+    np.testing.assert_allclose(f, [[0.3, -0.3, 0.0, 0.8 - law[0, 0]]])
+    np.testing.assert_allclose(jac[0, 3, :3], np.array([1.0, -1.0, 0.0]) - slopes[0, 0])
+    np.testing.assert_allclose(jac[0, :3, 3], [1.0, -1.0, 0.0])
+    gradient = type(source).stamp_gradient(z, p)
+    for key, found in type(current).stamp_gradient(z[:, :3], p).items():
+        np.testing.assert_allclose(gradient[key], [[0.0, 0.0, 0.0, -found[0, 0]]])
+
+
+def test_the_adjoint_gradient_of_a_voltage_is_a_derivative() -> None:
+    circuit = circuit_with(behavioural_voltage("a*tanh(v(gate)/b)", control=("gate",), a=0.4, b=1.3))
+    adjoint = Adjoint().gradient(circuit, [[1.0]], [[0.3]])
+    difference = FiniteDifference().gradient(circuit, [[1.0]], [[0.3]])
+    assert from_netlist(to_netlist(circuit)) == circuit
+    assert Circuit.from_graph(circuit.to_graph()) == circuit
+    for block in ("behavioural_voltage.a", "behavioural_voltage.b"):
+        assert adjoint[block] == pytest.approx(difference[block], rel=1e-6)

@@ -6,7 +6,13 @@ below. The laws that every member obeys (derivatives, co-content, SPICE parity) 
 
 from analogep.devices.amplifier import BidirectionalAmplifier
 from analogep.devices.base import Constraint, Device, MultiPort, OnePort, Parameter
-from analogep.devices.behavioural import Behavioural, behavioural, behavioural_class
+from analogep.devices.behavioural import (
+    Behavioural,
+    BehaviouralVoltage,
+    behavioural,
+    behavioural_class,
+    behavioural_voltage,
+)
 from analogep.devices.capacitor import Capacitor
 from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
@@ -60,11 +66,14 @@ def device_named(name: str) -> type[Device]:
     """
     kind, _, rest = name.partition(":")
     controls, _, expression = rest.partition(":")
-    if kind == Behavioural.kind and controls.isdecimal() and len(controls) < 4:
-        return behavioural_class(expression, int(controls))
+    for base in (Behavioural, BehaviouralVoltage):
+        if kind == base.kind and controls.isdecimal() and len(controls) < 4:
+            return behavioural_class(expression, int(controls), voltage=base is BehaviouralVoltage)
     if name in REGISTRY:
         return REGISTRY[name]
-    raise ValueError(f"{name!r} is no device; devices: {', '.join(REGISTRY)}, {Behavioural.kind}")
+    raise ValueError(
+        f"{name!r} is no device; devices: {', '.join(REGISTRY)}, {Behavioural.kind}, {BehaviouralVoltage.kind}"
+    )
 
 
 __all__ = [
@@ -77,6 +86,7 @@ __all__ = [
     "VCVS",
     "WAVEFORMS",
     "Behavioural",
+    "BehaviouralVoltage",
     "BidirectionalAmplifier",
     "Capacitor",
     "Constraint",
@@ -99,6 +109,7 @@ __all__ = [
     "Waveform",
     "behavioural",
     "behavioural_class",
+    "behavioural_voltage",
     "device_name",
     "device_named",
 ]

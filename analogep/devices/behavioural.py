@@ -1,8 +1,9 @@
-"""Behavioural current source: a current that is an expression of voltages, one device class per expression."""
+"""Behavioural sources: currents and voltages that are expressions of voltages, one device class per expression."""
 
 from __future__ import annotations
 
 import copyreg
+import functools
 import keyword
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,32 @@ class Behavioural(MultiPort, metaclass=_ByExpression):
         return [Primitive("B", name, nodes[:2], (text,))]
 
 
+class BehaviouralVoltage(Behavioural):
+    """Source whose voltage v(p) − v(n) is a differentiable expression of voltages.
+
+    Made by :func:`behavioural_voltage`; all else is as for :class:`Behavioural`, with a branch current from p
+    to n. In SPICE, a ``B`` current through 1 Ω is the expression in volts and an ``E`` source of gain 1 repeats
+    it, which all simulators have, also those without behavioural voltages.
+    """
+
+    kind: ClassVar[str] = "behavioural_voltage"
+    branches: ClassVar[int] = 1
+
+    @classmethod
+    def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
+        return ((0, 1),)
+
+    @classmethod
+    def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
+        text = spell(cls.tree, dict(zip(cls.pins, nodes, strict=True)), p)
+        value = f"{name}_value"
+        return [
+            Primitive("B", name, ("0", value), (text,)),
+            Primitive("R", value, (value, "0"), (1.0,)),
+            Primitive("E", name, (*nodes[:2], value, "0"), (1.0,)),
+        ]
+
+
 def behavioural(expression: str, control: Sequence[str] = (), **parameters: float) -> Behavioural:
     """Return a behavioural current source as a device instance.
 
@@ -66,10 +93,24 @@ def behavioural(expression: str, control: Sequence[str] = (), **parameters: floa
     CircuitError
         If the expression is malformed, or its nodes or names do not fit the arguments.
     """
+    return _device(expression, control, parameters, voltage=False)
+
+
+def behavioural_voltage(expression: str, control: Sequence[str] = (), **parameters: float) -> BehaviouralVoltage:
+    """Return a behavioural voltage source; arguments and errors are those of :func:`behavioural`, in volts."""
+    made = _device(expression, control, parameters, voltage=True)
+    assert isinstance(made, BehaviouralVoltage)
+    return made
+
+
+def _device(
+    expression: str, control: Sequence[str], parameters: Mapping[str, float], *, voltage: bool
+) -> Behavioural:
+    base = _base(voltage=voltage)
     try:
         tree = parse(expression)
     except ValueError as error:
-        raise CircuitError(f"device {_KIND}", [Fault("expression", str(error))]) from None
+        raise CircuitError(f"device {base.kind}", [Fault("expression", str(error))]) from None
     pins = {node: f"c{k + 1}" for k, node in enumerate(control)}
     faults = []
     for node in tree.walk():
@@ -82,11 +123,15 @@ def behavioural(expression: str, control: Sequence[str] = (), **parameters: floa
     faults += [Fault(name, "the expression uses it; give its value") for name in sorted(names - set(parameters))]
     faults += [Fault(name, "the expression does not use it") for name in sorted(set(parameters) - names)]
     if faults:
-        raise CircuitError(f"device {_KIND}", faults)
+        raise CircuitError(f"device {base.kind}", faults)
     canonical = spell(_renamed(tree, pins), {}, {})
-    device = behavioural_class(canonical, len(control))
+    device = behavioural_class(canonical, len(control), voltage=voltage)
     made: Behavioural = device(**parameters, control=tuple(control))  # type: ignore[call-arg]
     return made
+
+
+def _base(*, voltage: bool) -> type[Behavioural]:
+    return BehaviouralVoltage if voltage else Behavioural
 
 
 def _renamed(tree: Node, pins: Mapping[str, str]) -> Node:
@@ -97,29 +142,32 @@ def _renamed(tree: Node, pins: Mapping[str, str]) -> Node:
     return Node(tree.kind, parts, text, tree.value)
 
 
-_CLASSES: dict[tuple[str, int], type[Behavioural]] = {}
+_CLASSES: dict[tuple[str, int, str], type[Behavioural]] = {}
 
 
-def behavioural_class(expression: str, controls: int) -> type[Behavioural]:
+def behavioural_class(expression: str, controls: int, *, voltage: bool = False) -> type[Behavioural]:
     """Return the device class of an expression over the pins p, n, c1 … c``controls``, always the same one.
+
+    The expression is a current, or with ``voltage`` a voltage.
 
     Raises
     ------
     CircuitError
         If the expression is malformed or uses a name that no parameter may have.
     """
+    base = _base(voltage=voltage)
     try:
         tree = parse(expression)
     except ValueError as error:
-        raise CircuitError(f"device {_KIND}", [Fault("expression", str(error))]) from None
+        raise CircuitError(f"device {base.kind}", [Fault("expression", str(error))]) from None
     canonical = spell(tree, {}, {})
-    key = (canonical, controls)
+    key = (canonical, controls, base.kind)
     if key not in _CLASSES:
-        _CLASSES[key] = _made(canonical, tree, controls)
+        _CLASSES[key] = _made(canonical, tree, controls, base)
     return _CLASSES[key]
 
 
-def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
+def _made(canonical: str, tree: Node, controls: int, base: type[Behavioural]) -> type[Behavioural]:
     pins = ("p", "n", *(f"c{k + 1}" for k in range(controls)))
     nodes = tree.walk()
     names = sorted({node.text for node in nodes if node.kind == "name"})
@@ -133,7 +181,7 @@ def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
         Fault("expression", f"v({pin}) is no pin; pins are {', '.join(pins)}") for pin in used - {*pins, _GROUND}
     ]
     if faults:
-        raise CircuitError(f"device {_KIND}", faults)
+        raise CircuitError(f"device {base.kind}", faults)
     steep = steep_arguments(tree)
 
     def duals(z: Array, p: Values, by: str) -> tuple[dict[str, Dual], dict[str, Dual]]:
@@ -145,7 +193,13 @@ def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):  # where the law has no value, the solver sees it and says so
             law = differentiate(tree, *duals(z, p, "pins"))
-        f, jac = np.zeros(z.shape), np.zeros((*z.shape, len(pins)))
+        f, jac = np.zeros(z.shape), np.zeros((*z.shape, z.shape[-1]))
+        if base.branches:  # of which the last row is v(p) − v(n) − law
+            f[..., 0], f[..., 1], f[..., -1] = z[..., -1], -z[..., -1], z[..., 0] - z[..., 1] - law.value
+            jac[..., 0, -1], jac[..., 1, -1], jac[..., -1, 0], jac[..., -1, 1] = 1.0, -1.0, 1.0, -1.0
+            for k, pin in enumerate(pins):
+                jac[..., -1, k] -= law.slopes.get(pin, 0.0)
+            return f, jac
         f[..., 0] = law.value
         f[..., 1] = -f[..., 0]
         for k, pin in enumerate(pins):
@@ -159,6 +213,9 @@ def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
         out = {}
         for name in names:
             out[name] = np.zeros(z.shape)
+            if base.branches:
+                out[name][..., -1] = -law.slopes.get(name, np.asarray(0.0))
+                continue
             out[name][..., 0] = law.slopes.get(name, 0.0)
             out[name][..., 1] = -out[name][..., 0]
         return out
@@ -177,9 +234,9 @@ def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
         (name, float, parameter("1", "parameter of the expression", trainable=True)) for name in names
     ]
     made = make_dataclass(
-        "Behavioural",
+        base.__name__,
         [*members, ("control", "tuple[str, ...] | None", field(default=None))],
-        bases=(Behavioural,),
+        bases=(base,),
         frozen=True,
         namespace={
             "pins": pins,
@@ -189,7 +246,7 @@ def _made(canonical: str, tree: Node, controls: int) -> type[Behavioural]:
             "stamp_gradient": staticmethod(stamp_gradient),
             "limit": staticmethod(limit),
             "__module__": __name__,
-            "__doc__": Behavioural.__doc__,
+            "__doc__": base.__doc__,
         },
     )
     return made
@@ -201,7 +258,8 @@ _FREE_EXPONENT = 10.0
 
 def _reduced(cls: type) -> str | tuple[Any, ...]:
     if issubclass(cls, Behavioural) and "tree" in vars(cls):
-        return behavioural_class, (cls.expression, len(cls.pins) - 2)
+        made = functools.partial(behavioural_class, voltage=issubclass(cls, BehaviouralVoltage))
+        return made, (cls.expression, len(cls.pins) - 2)
     return cls.__qualname__
 
 

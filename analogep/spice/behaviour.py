@@ -50,8 +50,12 @@ def with_nodes(text: str, rename: Callable[[str], str]) -> str:
     return _VOLTAGE.sub(voltage, text)
 
 
-def current_source(text: str, nodes: tuple[str, ...]) -> tuple[type[Behavioural], tuple[str, ...]]:
-    """Return the device class of a current ``text`` from ``nodes[0]`` to ``nodes[1]``, and its control nodes.
+def behavioural_source(
+    text: str, nodes: tuple[str, ...], *, voltage: bool
+) -> tuple[type[Behavioural], tuple[str, ...]]:
+    """Return the device class of a source, and its control nodes.
+
+    Its current, or its ``voltage``, from ``nodes[0]`` to ``nodes[1]`` is ``text``.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def current_source(text: str, nodes: tuple[str, ...]) -> tuple[type[Behavioural]
         return pins[node.lower()]
 
     try:
-        device = behavioural_class(with_nodes(text, pin), len(control))
+        device = behavioural_class(with_nodes(text, pin), len(control), voltage=voltage)
     except CircuitError as error:
         raise ValueError("; ".join(str(fault) for fault in error.faults)) from None
     if device.parameters():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analogep.devices import CCCS, CCVS, REGISTRY, Switch, VoltageSource
 from analogep.errors import AnalogepError
 from analogep.spice.analyses import Sweep, Transient
-from analogep.spice.behaviour import current_source
+from analogep.spice.behaviour import behavioural_source
 from analogep.spice.builder import Builder, legal_name
 from analogep.spice.cards import Cards
 from analogep.spice.deck import LETTERS
@@ -46,7 +46,8 @@ class ForeignReader:
                 elif s.letter in _ELEMENTS:
                     self._element(s)
                 elif s.letter == "B":
-                    device, control = current_source(s.reference, s.nodes)
+                    voltage = s.extras.get("voltage", 0.0) != 0.0
+                    device, control = behavioural_source(s.reference, s.nodes, voltage=voltage)
                     pins = (*self._pins(s), *(self.builder.nodes(n, s.line) for n in control))
                     self._add(s, device, pins, {})
                 elif s.reference not in sources:

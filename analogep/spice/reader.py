@@ -81,13 +81,13 @@ def read_netlist(
 ) -> Netlist:
     """Read a netlist.
 
-    Understood are the elements R C L V I E G F H (linear), D M S with their ``.model`` (MOSFETs of level 1),
-    X with ``.subckt``; the waveforms PULSE, SIN and PWL; ``.param`` and ``.func`` with ngspice's expressions,
-    ``.include``, ``.lib``, ``.global``, ``.options`` gmin, temp and tnom, ``.temp``, ``.ic``, ``.nodeset``;
-    and ``.op``, ``.dc`` and ``.tran``. Skipped, since they change no result: tolerances, output lines and
-    ``.control`` blocks. Anything else is a fault. The shunt of a junction is the netlist's gmin, 1e-12 S
-    unless it says otherwise, as in SPICE. Elements of subcircuits are called ``x1.R1``; see
-    :mod:`analogep.spice.subcircuits`.
+    Understood are the elements R C L V I E G F H, D M S with their ``.model`` (MOSFETs of level 1), B and the
+    other forms of E and G by expression or ``poly``, X with ``.subckt``; the waveforms PULSE, SIN and PWL;
+    ``.param`` and ``.func`` with ngspice's expressions, ``.include``, ``.lib``, ``.global``, ``.options`` gmin,
+    temp and tnom, ``.temp``, ``.ic``, ``.nodeset``; and ``.op``, ``.dc`` and ``.tran``. Skipped, since they
+    change no result: tolerances, output lines and ``.control`` blocks. Anything else is a fault. The shunt of a
+    junction is the netlist's gmin, 1e-12 S unless it says otherwise, as in SPICE. Elements of subcircuits are
+    called ``x1.R1``; see :mod:`analogep.spice.subcircuits`.
 
     Parameters
     ----------

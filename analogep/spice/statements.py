@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from analogep.spice.lexer import Line, Place, parse_number, tokens
 _WAVEFORMS = frozenset({"pulse", "sin", "pwl"})
 _FOREIGN_WAVEFORMS = frozenset({"exp", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"})
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_MOST_CONTROLS, _MOST_COEFFICIENTS = 20, 200
 _UNSUPPORTED = {
     "J": "JFETs are not supported",
     "K": "coupled inductors are not supported",
@@ -38,7 +40,7 @@ class Statement:
         Lower-case name of the controlling source (F, H) or of the model (D); the expression of a B source
         without blanks.
     extras
-        Other numbers, by lower-case keyword; of a switch ``closed``, 0 or 1.
+        Other numbers, by lower-case keyword; of a switch ``closed``, of a B source ``voltage``, 0 or 1.
     waveform
         Keyword in lower case and numbers of a source's waveform, as written.
     dc
@@ -69,6 +71,8 @@ class Statement:
             or self.key != (primitive.letter + primitive.name).lower()
             or tuple(n.lower() for n in self.nodes) != tuple(n.lower() for n in primitive.nodes)
         ):
+            return False
+        if self.letter == "B" and self.extras.get("voltage"):  # a primitive is a current
             return False
         names = [squeeze(a) for a in primitive.args if isinstance(a, str)]
         numbers = [a for a in primitive.args if not isinstance(a, str)]
@@ -236,13 +240,42 @@ def _is_number(token: str) -> bool:
 
 
 def _voltage_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
-    if letter == "G" and len(words.items) > 3 and words.items[3].lower() in ("value", "cur"):
-        return _current(words, name, words.nodes(2), ("value", "cur"), line)
+    form = words.items[3].lower() if len(words.items) > 3 else ""
+    keys = ("value", "vol") if letter == "E" else ("value", "cur")
+    if form in keys:
+        return _by_expression(words, name, words.nodes(2), dict.fromkeys(keys, letter == "E"), line)
+    if form == "poly":
+        return _polynomial(words, letter, name, line)
     for word in words.items[3:]:
         if word.lower() in {"poly", "value", "vol", "cur", "table", "laplace"} or word in "={}":
-            raise ValueError("only the linear form 'p n cp cn gain' is supported, and G with cur=")
+            raise ValueError(f"only 'p n cp cn gain', {keys[0]}=, {keys[1]}= and poly(n) are supported")
     nodes = words.nodes(4)
     return _finish(words, Statement(letter, name, nodes, words.number("gain"), line=line.number))
+
+
+def _polynomial(words: _Words, letter: str, name: str, line: Line) -> Statement:
+    """Return a polynomial of voltages x1 … xn; coefficients are those of 1, x1 … xn, x1², x1·x2 … xn², x1³ on."""
+    nodes = words.nodes(2)
+    words.word("poly")
+    count = words.number("the number of controls")
+    if not (count == int(count) and 1 <= count <= _MOST_CONTROLS):
+        raise ValueError(f"poly takes 1 to {_MOST_CONTROLS} controls, not {count:g}")
+    ports = [words.nodes(2) for _ in range(int(count))]
+    coefficients = []
+    while words.more():
+        coefficients.append(words.number(f"coefficient {len(coefficients) + 1}"))
+        if len(coefficients) > _MOST_COEFFICIENTS:
+            raise ValueError(f"more than {_MOST_COEFFICIENTS} coefficients")
+    if len(coefficients) < 2:  # alone it is the constant to some simulators, the gain to others
+        raise ValueError("poly needs the constant and at least one more coefficient")
+    products = (p for d in itertools.count() for p in itertools.combinations_with_replacement(ports, d))
+    terms = [
+        "*".join([f"({c!r})", *(f"v({a},{b})" for a, b in product)])
+        for c, product in zip(coefficients, products, strict=False)
+        if c != 0.0
+    ]
+    extras = {"voltage": float(letter == "E")}
+    return Statement("B", name, nodes, reference=squeeze("+".join(terms) or "0"), extras=extras, line=line.number)
 
 
 def _current_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
@@ -302,21 +335,25 @@ def _switch(words: _Words, letter: str, name: str, line: Line) -> Statement:
 
 def _behavioural(words: _Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
-    return _current(words, name, nodes, ("i",), line)
+    return _by_expression(words, name, nodes, {"i": False, "v": True}, line)
 
 
-def _current(words: _Words, name: str, nodes: tuple[str, ...], keys: tuple[str, ...], line: Line) -> Statement:
-    """Return the statement of a current that is an expression; its letter is B whatever the name begins with."""
+def _by_expression(
+    words: _Words, name: str, nodes: tuple[str, ...], keys: Mapping[str, bool], line: Line
+) -> Statement:
+    """Return a source by its expression; its letter is B whatever the name begins with.
+
+    ``keys`` are the words that may stand before the expression, and whether it then is a voltage.
+    """
     head, equals, expression = line.text.partition("=")
     key = words.word("a keyword").lower()
-    if key == "v":
-        raise ValueError("behavioural voltages are not supported; write a current I= and a resistor to drive")
     if not equals or key not in keys or tokens(head) != words.items[: words.at]:
         raise ValueError(f"expected {' or '.join(keys)}=expression behind the nodes")
     text = substituted(expression, words.parameters)
     if "=" in text:
         raise ValueError("expected one expression and nothing behind it")
-    return Statement("B", name, nodes, reference=squeeze(text), line=line.number)
+    extras = {"voltage": float(keys[key])}
+    return Statement("B", name, nodes, reference=squeeze(text), extras=extras, line=line.number)
 
 
 _Parser = Callable[[_Words, str, str, Line], Statement]

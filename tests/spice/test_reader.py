@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from test_reader_differential import theirs
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError, NetlistError
 from analogep.solve import operating_point
 from analogep.spice import from_netlist, read_netlist, to_netlist
+from analogep.spice.dialects import DIALECTS
 
 
 def netlist(*lines: str) -> str:
@@ -204,8 +208,10 @@ REFUSED = {
     "sine of no frequency": "V2 b 0 sin(0 1)",
     "two DC values": "I2 a 0 dc 1 2",
     "three nodes": "E1 b 0 a 2",
-    "polynomial": "E1 b 0 poly(1) a 0 0 1",
-    "behavioural E": "E1 b 0 value={2*V(a)}",
+    "polynomial of one coefficient": "E1 b 0 POLY(1) a 0 5",
+    "polynomial of no controls": "G1 b 0 POLY(0) 1 2",
+    "table": "E1 b 0 TABLE {V(a)} = (0,0) (1,1)",
+    "behavioural E of a current": "E1 b 0 cur={2*V(a)}",
     "too much": "G1 a 0 a 0 1 2",
     "unknown source": "F1 a 0 Vx 2",
     "source that is none": "F1 a 0 R1 2",
@@ -218,7 +224,7 @@ REFUSED = {
     "behavioural source of an unknown name": "B1 a 0 I=k*V(a)",
     "behavioural source with more": "B1 a 0 I=V(a) tc1=2",
     "current of a table": "G1 a 0 table {V(a)} = (0,0) (1,1)",
-    "behavioural voltage": "B1 a 0 V=V(a)",
+    "behavioural voltage of time": "B1 b 0 V=V(a)*time",
     "coupled inductors": "K1 L1 L2 0.9",
     "current-controlled switch": "W1 a 0 V1 w",
     "transistor without model": "M1 a 0 0 0 nmos",
@@ -352,3 +358,63 @@ def test_behavioural_currents() -> None:
     for node in ("a", "b"):
         assert voltage(text, node) == pytest.approx(0.5, rel=1e-9)
     assert voltage(text, "x1.m") == pytest.approx(0.5e-3 / (1e-3 + 1 / (1e6 + 1)), rel=1e-9)
+
+
+VOLTAGES = """V1 a 0 2
+V2 b 0 3
+E1 e1 0 POLY(1) a 0 0.5 3
+E2 e2 0 POLY(2) (a,0) (b,0) 0.5 1 2 10 100 1000 1e4 {k} 1e6 1e7
+G1 0 g1 poly(1) a 0 1 2 3
+E3 e3 e1 value={V(a)*V(b)+k/1e5}
+E4 e4 0 vol='v(a)^2-v(e4)'
+G2 0 g2 value={V(a)*1m}
+B1 b1 0 V=tanh(V(b1,a))+V(b)
+x1 x1 sub
+.subckt sub o
+B1 o 0 V=V(m)*2
+V1 m 0 4
+.ends
+.param k=1e5
+""" + "".join(f"R{n} {n} 0 1k\n" for n in ("e1", "e2", "e3", "e4", "g1", "g2", "b1", "x1"))
+
+BY_HAND = {
+    "e1": 0.5 + 3 * 2,
+    "e2": 0.5 + 2 + 2 * 3 + 10 * 4 + 100 * 6 + 1000 * 9 + 1e4 * 8 + 1e5 * 12 + 1e6 * 18 + 1e7 * 27,
+    "e3": 6.5 + 2 * 3 + 1,
+    "e4": 2.0,
+    "g1": 1e3 * (1 + 2 * 2 + 3 * 4),
+    "g2": 2.0,
+    "x1": 8.0,
+}
+
+
+def test_behavioural_voltages_and_polynomials_by_hand() -> None:
+    circuit = from_netlist(netlist(*VOLTAGES.splitlines()))
+    solution = operating_point(circuit)
+    for node, expected in BY_HAND.items():
+        assert solution.voltage(node)[0] == pytest.approx(expected, rel=1e-12), node
+    v = float(solution.voltage("b1")[0])
+    assert v == pytest.approx(math.tanh(v - 2) + 3, rel=1e-12)
+    plain = from_netlist(
+        netlist(*(line for line in VOLTAGES.splitlines() if "x1" not in line))
+    )  # no dots in names
+    for dialect in DIALECTS:
+        text = to_netlist(plain, dialect=dialect)
+        for name in ("e1", "e2", "e3", "e4", "b1"):
+            assert f" {name.upper()}_value 0 1\n" in text
+
+
+@pytest.mark.ngspice
+def test_ngspice_has_the_same_behavioural_voltages(ngspice: str) -> None:
+    voltages = theirs(ngspice, VOLTAGES.splitlines())
+    for node, expected in BY_HAND.items():
+        assert voltages[node] == pytest.approx(expected, rel=1e-9), node
+    circuit = from_netlist(netlist(*VOLTAGES.splitlines()))
+    assert operating_point(circuit).voltage("b1")[0] == pytest.approx(voltages["b1"], rel=1e-9)
+    written = theirs(ngspice, to_netlist(circuit).splitlines()[1:-1])
+    assert written["b1"] == pytest.approx(voltages["b1"], rel=1e-9)
+
+
+def test_behavioural_voltages_come_back_from_our_netlists() -> None:
+    circuit = from_netlist(netlist(*VOLTAGES.splitlines()))
+    assert from_netlist(to_netlist(circuit)) == circuit
