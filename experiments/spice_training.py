@@ -29,7 +29,7 @@ def trained(config: TrainConfig, updates: int) -> tuple[Circuit, float]:
         batch = slice(k * size, (k + 1) * size)
         inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
         gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
-        circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient))
+        circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient)[0])
     return circuit, (time.perf_counter() - started) / updates
 
 

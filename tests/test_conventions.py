@@ -229,7 +229,7 @@ def test_a_gradient_step_lowers_the_cost_by_the_predicted_amount(rule: Any, ampl
     gaps = []
     for share in (1e-2, 5e-3):
         eta = share * before / square  # would lower the cost by that share, were it linear
-        new = SGD(dict.fromkeys(gradient, eta)).step(circuit.parameters, gradient)
+        new, _ = SGD(dict.fromkeys(gradient, eta)).step(circuit.parameters, gradient)
         outputs = operating_point(circuit.with_parameters(new), inputs).outputs
         after = float(SquaredError().value(outputs, targets).mean())
         assert after < before

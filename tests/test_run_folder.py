@@ -63,7 +63,7 @@ def test_reading_back_gives_identical_outputs(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["to_netlist", "_save_parameters", "metrics_csv", "environment", "os.rename", "os.mkdir"]
+    "step", ["to_netlist", "save_result", "metrics_csv", "environment", "os.rename", "os.mkdir"]
 )
 def test_a_failure_leaves_nothing_behind(
     step: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,7 +91,7 @@ def test_an_interrupted_write_leaves_nothing_behind(
     def interrupt(*args: Any, **kwargs: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder, "_save_parameters", interrupt)
+    monkeypatch.setattr(folder, "save_result", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_run(run, tmp_path)
     assert list(tmp_path.iterdir()) == []

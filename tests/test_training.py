@@ -281,10 +281,13 @@ def test_metrics_table_has_units() -> None:
     found = train(table(**{"training/epochs": 2}))
     lines = metrics_csv(found.metrics).splitlines()
     assert lines[0] == (
-        "epoch,train_loss [V^2],train_error,test_loss [V^2],test_error,wall_time [s],samples_per_second [1/s]"
+        "epoch,train_loss [V^2],train_error,validation_loss [V^2],validation_error,test_loss [V^2],test_error,"
+        "rate_factor,wall_time [s],samples_per_second [1/s]"
     )
     assert len(lines) == 3
-    first = [float(x) for x in lines[1].split(",")]
+    cells = lines[1].split(",")
+    assert cells[3:5] == ["", ""]  # no validation part
+    first = [float(x or "nan") for x in cells]
     assert first[0] == 1
     assert first[1] == pytest.approx(found.metrics[0].train_loss, rel=1e-9)
     assert set(EpochMetrics.units()) == set(found.table())

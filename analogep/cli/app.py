@@ -57,11 +57,17 @@ def train(
     config: Annotated[str, typer.Argument(help="TOML file, or the name of a shipped configuration.")],
     out: Out = Path("runs"),
     set_: Settings = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder of an unfinished run of this CONFIG to go on with.")
+    ] = None,
 ) -> None:
-    """Train the network that CONFIG describes; write a run folder and verify the netlist."""
+    """Train the network that CONFIG describes; write a run folder and verify the netlist.
+
+    Ctrl-C writes a checkpoint, says how to go on, and ends with exit code 130.
+    """
     from analogep.cli.runs import train_and_report
 
-    train_and_report(config, set_ or [], out)
+    train_and_report(config, set_ or [], out, resume)
 
 
 @app.command()

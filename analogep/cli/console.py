@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -29,18 +30,30 @@ class TrainingBar(Watcher):
             refresh_per_second=4,
         )
         self.task: TaskID | None = None
-        self.per_epoch = self.epochs = self.done = 0
+        self.per_epoch = self.epochs = 0
         self.last = ""
-        self.next_update = 0.0
+        self.next_update = self.epoch_began = 0.0
+        self.skipped = 0
+        """Samples of the epoch that were done before the bar watched."""
 
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Describe the problem and open the bar."""
         self.per_epoch, self.epochs = len(problem.train), problem.config.training.epochs
-        console.print(f"{problem.data.name}: {len(problem.train)} training, {len(problem.test)} test samples")
+        held = "" if problem.validation is None else f"{len(problem.validation)} validation, "
+        count = f"{len(problem.train)} training, {held}{len(problem.test)} test samples"
+        console.print(f"{problem.data.name}: {count}")
         console.print(f"{problem.circuit!r}")
         console.print(beta_reason)
         self.progress.start()
         self.task = self.progress.add_task("epoch 1", total=self.per_epoch * self.epochs, text="")
+        self.epoch_began = time.monotonic()
+
+    def resumed(self, epoch: int, samples: int) -> None:
+        """Begin where the run was left."""
+        assert self.task is not None
+        console.print(f"resumed in epoch {epoch} after {samples} of {self.per_epoch} samples")
+        self.skipped = samples
+        self.progress.reset(self.task, completed=(epoch - 1) * self.per_epoch + samples)
 
     def batch(self, epoch: int, samples: int, loss: float, error: float) -> None:
         """Move the bar."""
@@ -50,17 +63,24 @@ class TrainingBar(Watcher):
             return
         self.next_update = now + 0.1
         done = (epoch - 1) * self.per_epoch + samples
-        text = f"loss {loss:.4g} V²  train error {error:6.2%}{self.last}"
+        speed = (samples - self.skipped) / max(now - self.epoch_began, 1e-9)
+        text = f"loss {loss:.4g} V²  train error {error:6.2%}{self.last}  {speed:,.0f} samples/s"
         self.progress.update(self.task, completed=done, description=f"epoch {epoch}/{self.epochs}", text=text)
 
     def epoch(self, row: EpochMetrics) -> None:
-        """Show the test error and the speed of the epoch."""
+        """Show the errors and the speed of the epoch."""
         assert self.task is not None
-        self.last = f"  test error {row.test_error:6.2%}  {row.samples_per_second:,.0f} samples/s"
+        self.last = ""
+        if not math.isnan(row.validation_error):
+            self.last = f"  validation error {row.validation_error:6.2%}"
+        elif not math.isnan(row.test_error):
+            self.last = f"  test error {row.test_error:6.2%}"
         text = f"loss {row.train_loss:.4g} V²  train error {row.train_error:6.2%}{self.last}"
+        text += f"  {row.samples_per_second:,.0f} samples/s"
         done = row.epoch * self.per_epoch
         description = f"epoch {row.epoch}/{self.epochs}"
         self.progress.update(self.task, completed=done, description=description, text=text)
+        self.epoch_began, self.skipped = time.monotonic(), 0
 
     def close(self) -> None:
         """Close the bar."""

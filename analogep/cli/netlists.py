@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from analogep.spice.reader import read_file
 from analogep.spice.run import Result, run_netlist
 from analogep.spice.wrapper import CORE
 from analogep.training import Problem
-from analogep.training.folder import read_run, write_text
+from analogep.training.folder import SavedRun, read_run, write_text
 
 if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport
@@ -124,6 +125,14 @@ def _save(output: Path, result: Result) -> None:
     console.print(f"saved     {output}")
 
 
+def _read(folder: Path) -> SavedRun:
+    """Read a run folder, and warn if its training has not ended."""
+    saved = read_run(folder)
+    if saved.unfinished:
+        print(f"warning: {saved.unfinished}", file=sys.stderr)
+    return saved
+
+
 def export_run(
     folder: Path, output: Path | None, wrapper: Path | None, dialect: str, hierarchy: Hierarchy, sample: int
 ) -> None:
@@ -132,7 +141,7 @@ def export_run(
         raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
     if wrapper is not None and (output is not None or dialect != "ngspice"):
         raise InputError("--wrapper writes two files for ngspice; give neither --output nor --dialect with it")
-    saved = read_run(folder)
+    saved = _read(folder)
     test = saved.problem.test
     if sample >= len(test):
         raise InputError(f"--sample {sample}: the test set has {len(test)} samples, 0 to {len(test) - 1}")
@@ -173,7 +182,7 @@ def verify_subject(subject: Path, samples: int | None, tolerance: float | None) 
     if tolerance is not None and not (0 < tolerance < math.inf):
         raise InputError(f"--tolerance {tolerance:g} V must be finite and positive")
     if subject.is_dir():
-        saved = read_run(subject)
+        saved = _read(subject)
         problem, config = saved.problem, saved.problem.config.verify
         report = verify_circuit(
             problem, problem.circuit, saved.beta, samples or config.samples, tolerance or config.tolerance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,20 +12,28 @@ from analogep.cli.settings import configured
 from analogep.errors import EngineError
 from analogep.report import run_figures
 from analogep.spice import find_ngspice
-from analogep.training import Run, build_problem, train_problem
-from analogep.training.folder import write_run, write_verification
+from analogep.training import Interrupted, Run, build_problem, train_problem
+from analogep.training.folder import write_verification
 
 
-def train_and_report(source: str, changes: Sequence[str], out: Path) -> None:
-    """Train what ``source`` describes and write everything about it to a new folder in ``out``."""
+def train_and_report(source: str, changes: Sequence[str], out: Path, resume: Path | None = None) -> None:
+    """Train what ``source`` describes and write everything about it to a new folder in ``out``, or resume one.
+
+    Ends the program with exit code 130 after Ctrl-C or SIGTERM; a checkpoint is then written.
+    """
     problem = build_problem(configured(source, changes))
     bar = TrainingBar()
     try:
-        run = train_problem(problem, bar)
+        run = train_problem(problem, bar, out=out, resume=resume)
+    except Interrupted as stop:
+        bar.close()
+        print(stop, file=sys.stderr)
+        sys.exit(130)
     finally:
         bar.close()
     _summarise(run)
-    folder = write_run(run, out)
+    folder = run.folder
+    assert folder is not None
     for path in run_figures(run, folder / "figures"):
         console.print(f"figure    {path}")
     console.print(f"netlist   {folder / 'netlist.cir'}")
@@ -47,3 +56,11 @@ def _summarise(run: Run) -> None:
         f"trained   {len(run.metrics)} epochs in {last.wall_time:.2f} s ({run.engine} engine): {test}"
         f"train error {last.train_error:.2%}, loss {last.train_loss:.4g} V²"
     )
+    if run.stopped:
+        console.print(f"stopped   after epoch {last.epoch}: {run.stopped}")
+    if run.kept_epoch != last.epoch:
+        kept = run.metrics[run.kept_epoch - 1]
+        console.print(
+            f"kept      the circuit after epoch {kept.epoch}: validation error {kept.validation_error:.2%}, "
+            f"loss {kept.validation_loss:.4g} V²"
+        )

@@ -7,25 +7,33 @@ from analogep.learning.audit import Audit, AuditRow, audit
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost, SquaredError
 from analogep.learning.gradient import Gradient
-from analogep.learning.optimizer import SGD
+from analogep.learning.optimizer import SGD, Adam, Optimizer
 from analogep.learning.oracles import Adjoint, FiniteDifference
 from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
 from analogep.learning.scaling import energy_scale
+from analogep.learning.schedules import Constant, Cosine, Exponential, Schedule, WarmUp
 
 __all__ = [
     "SGD",
+    "Adam",
     "Adjoint",
     "Audit",
     "AuditRow",
     "BetaSuggestion",
+    "Constant",
+    "Cosine",
     "Cost",
     "EquilibriumPropagation",
+    "Exponential",
     "FiniteDifference",
     "Gradient",
     "NativeSolver",
+    "Optimizer",
     "Rule",
+    "Schedule",
     "Solver",
     "SquaredError",
+    "WarmUp",
     "audit",
     "energy_scale",
     "largest_safe_beta",

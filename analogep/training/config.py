@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
-    NonNegativeFloat,
-    PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from analogep.errors import ConfigError, Fault
+from analogep.training.data_config import DataConfig, EncoderConfig
+from analogep.training.section import NonNegative, Positive, Section, validated
 
-NonNegative = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
-Positive = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class DataConfig(_Section):
-    """Which data, and how it is split."""
-
-    name: Literal["digits", "table"]
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    inputs: tuple[tuple[FiniteFloat, ...], ...] = ()
-    """Table only: one row of numbers per sample."""
-    targets: tuple[tuple[FiniteFloat, ...], ...] = ()
-    """Table only: one row of target voltages [V] per sample."""
-    tolerance: NonNegative = 0.0
-    """Table only: largest |o − y| [V] that does not count as an error."""
-
-    @model_validator(mode="after")
-    def _table_is_rectangular(self) -> DataConfig:
-        if self.name == "table":
-            widths = ({len(r) for r in self.inputs}, {len(r) for r in self.targets})
-            if not self.inputs or len(self.inputs) != len(self.targets):
-                raise ValueError("a table needs as many rows of inputs as of targets, at least one")
-            if any(len(w) != 1 or 0 in w for w in widths):
-                raise ValueError("the rows of a table must have the same length")
-        elif self.inputs or self.targets:
-            raise ValueError('inputs and targets belong to name = "table"')
-        return self
-
-
-class EncoderConfig(_Section):
-    """Voltage encoder, v = gain · (x − center)."""
-
-    gain: Positive = 1.0
-    """Volts per unit of the data."""
-    center: FiniteFloat = 0.0
-    doubled: bool = True
-
-
-class DiodeConfig(_Section):
+class DiodeConfig(Section):
     """The hidden nodes' diode; parameters as in :class:`analogep.devices.Diode`."""
 
     kind: Literal["diode", "ideal_diode"] = "diode"
@@ -82,7 +38,7 @@ class DiodeConfig(_Section):
     """Ideal diode only [V]."""
 
 
-class InitialConfig(_Section):
+class InitialConfig(Section):
     """Initial conductances."""
 
     kind: Literal["positive_part", "uniform", "values"] = "positive_part"
@@ -93,7 +49,7 @@ class InitialConfig(_Section):
     """uniform: lowest conductance [S]."""
     high: Positive = 1e-4
     """uniform: highest conductance [S]."""
-    values: dict[str, tuple[tuple[NonNegative, ...], ...]] = {}
+    values: dict[str, tuple[tuple[NonNegative, ...], ...]] = Field(default_factory=dict)
     """values: the conductances [S] of each crossbar, row by row."""
 
     @model_validator(mode="after")
@@ -108,7 +64,7 @@ class InitialConfig(_Section):
         return self
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The network; layers of a deep resistive network between the data's inputs and outputs."""
 
     kind: Literal["deep_resistive"] = "deep_resistive"
@@ -126,7 +82,7 @@ class NetworkConfig(_Section):
     initial: InitialConfig = InitialConfig()
 
 
-class LearningConfig(_Section):
+class LearningConfig(Section):
     """The gradient."""
 
     variant: Literal["positive", "negative", "centered"] = "centered"
@@ -141,23 +97,66 @@ class LearningConfig(_Section):
     """Target of the other classes [V]."""
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """The optimization."""
 
     epochs: PositiveInt
     batch: PositiveInt = 4
     rates: dict[str, NonNegative]
-    """Learning rate of each block, in (unit of the block)² / V²."""
+    """Learning rate of each block, in (unit of the block)² / V²; for Adam in the unit of the block."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: Fraction = 0.0
+    """SGD only."""
+    adam_decays: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Adam only: decay rates of the mean gradient and of its mean square."""
+    adam_epsilon: Positive = 1e-8
+    """Adam only: added to the root mean square of the gradient, in V² / (unit of the block)."""
+    schedule: Literal["constant", "exponential", "cosine"] = "exponential"
+    """Factor on the rates over the epochs."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Factor on the rates after every epoch."""
-    bounds: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
+    """Exponential schedule: factor on the rates after every epoch."""
+    final_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Cosine schedule: factor on the rates in the last epoch."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which the rates rise linearly, before the schedule begins."""
+    bounds: dict[str, tuple[FiniteFloat, FiniteFloat]] = Field(default_factory=dict)
     """Lowest and highest value of each block, in its unit."""
     stop_loss: NonNegative = 0.0
     """Stop when an epoch's mean loss [V²] falls below."""
+    patience: PositiveInt | None = None
+    """Stop after so many epochs without a new lowest value of what is watched."""
+    watch: Literal["loss", "error"] = "loss"
+    """What patience and keep = "best" watch; of the validation part, else of the training part."""
+    keep: Literal["last", "best"] = "last"
+    """Which epoch's circuit is the result; "best" needs a validation part."""
+    evaluate_every: PositiveInt = 1
+    """Epochs between evaluations of the validation and test parts; the last epoch is always evaluated."""
+    checkpoint_minutes: Positive = 5.0
+    """Longest time between two checkpoints within an epoch [min]."""
+    checkpoint_updates: PositiveInt | None = None
+    """Most updates between two checkpoints."""
     shuffle: bool = True
 
+    @model_validator(mode="after")
+    def _no_idle_entries(self) -> TrainingConfig:
+        given = self.model_fields_set
+        defaults = type(self).model_fields
+        for key, owner, choice in (
+            ("momentum", "optimizer", "sgd"),
+            ("adam_decays", "optimizer", "adam"),
+            ("adam_epsilon", "optimizer", "adam"),
+            ("decay", "schedule", "exponential"),
+            ("final_rate", "schedule", "cosine"),
+        ):
+            changed = key in given and getattr(self, key) != defaults[key].default
+            if changed and getattr(self, owner) != choice:
+                raise ValueError(f'{key} belongs to {owner} = "{choice}", which this is not')
+        if self.warmup >= self.epochs:
+            raise ValueError(f"warmup = {self.warmup} must be less than epochs = {self.epochs}")
+        return self
 
-class SpiceConfig(_Section):
+
+class SpiceConfig(Section):
     """How phases are solved when ``engine`` is ngspice or pyspice."""
 
     fold_inputs: bool = True
@@ -166,7 +165,7 @@ class SpiceConfig(_Section):
     """Longest time for one phase of one batch [s]."""
 
 
-class VerifyConfig(_Section):
+class VerifyConfig(Section):
     """The check of the trained circuit in ngspice."""
 
     samples: PositiveInt = 20
@@ -174,7 +173,7 @@ class VerifyConfig(_Section):
     """Largest |ΔV| [V] between ngspice and the native solution."""
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """Everything that determines a training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -222,34 +221,7 @@ def parse_config(data: Mapping[str, Any], subject: str) -> TrainConfig:
     ConfigError
         With every fault by its dotted key.
     """
-    try:
-        return TrainConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(subject, _one_per_key([_fault(e) for e in error.errors()])) from None
-
-
-def _one_per_key(faults: list[Fault]) -> list[Fault]:
-    """Join what pydantic says of each alternative of one entry, such as "a number" or "auto"."""
-    joined: dict[str, list[str]] = {}
-    for fault in faults:
-        joined.setdefault(fault.where, []).append(fault.what)
-    return [Fault(where, "; or ".join(whats)) for where, whats in joined.items()]
-
-
-_ALTERNATIVE = re.compile(r"constrained-\w+|literal\[.*")  # pydantic's names for the members of a union
-
-
-def _fault(error: Any) -> Fault:
-    keys = [str(part) for part in error["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
-    where = ".".join(keys) or "configuration"
-    if error["type"] == "extra_forbidden":
-        return Fault(where, "unknown key; check its spelling and section")
-    if error["type"] == "missing":
-        return Fault(where, "missing")
-    message = error["msg"].removeprefix("Value error, ")
-    value = error.get("input")
-    shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
-    return Fault(where, message[:1].lower() + message[1:] + shown)
+    return validated(TrainConfig, data, subject)
 
 
 def load_config(path: str | Path) -> TrainConfig:

@@ -1,11 +1,15 @@
-"""Run folders: everything needed to understand, repeat and reuse a training run.
+"""Run folders: everything needed to understand, repeat, resume and reuse a training run.
 
-A folder appears whole or not at all: it is written under a temporary name and renamed; later additions
-(figures, verification) are written file by file in the same way.
+A folder appears whole or not at all: it is written under a temporary name and renamed. From the first update
+to the end of training it holds the configuration, the environment (with ``finished`` still null), the last
+checkpoint and the metrics so far; once finished also the netlist, and the checkpoint shrinks to the result.
+At any moment every file in it is whole, since files are replaced and never changed, and ``finished`` is written
+after all others. What a killed process leaves under names that begin with ``.partial-`` belongs to nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,28 +17,35 @@ import platform
 import shutil
 import sys
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analogep.errors import ConfigError, Fault, InputError
 from analogep.spice import to_netlist
+from analogep.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_result,
+    save_checkpoint,
+    save_result,
+    sync_folder,
+    write_bytes,
+)
 from analogep.training.config import TrainConfig, load_config
+from analogep.training.data import Part
 from analogep.training.problem import Problem, build_problem
-from analogep.training.trainer import Run, metrics_csv
-
-Array = NDArray[np.float64]
+from analogep.training.record import Run, metrics_csv
 
 CONFIG, CHECKPOINT, METRICS = "config.toml", "checkpoint.npz", "metrics.csv"
 ENVIRONMENT, NETLIST, VERIFICATION = "environment.json", "netlist.cir", "verification.json"
 PACKAGES = ("analogep", "numpy", "scipy", "numba", "scikit-learn", "networkx", "pydantic")
+FREE_TO_CHANGE = ("training.checkpoint_minutes", "training.checkpoint_updates", "verify.")
+"""Keys that may differ when a run is resumed, since they do not touch its result."""
 
 
 @dataclass(frozen=True)
@@ -49,41 +60,127 @@ class SavedRun:
         The problem with the trained circuit.
     beta
         Nudging strength of the training [S].
+    unfinished
+        Empty for a finished run; otherwise in words how far the circuit was trained.
     """
 
     folder: Path
     problem: Problem
     beta: float
+    unfinished: str = ""
+
+
+class RunFolder:
+    """The folder of a run under way.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, problem: Problem, parent: Path, checkpoint: Checkpoint) -> RunFolder:
+        """Make ``<parent>/<name>-<number>`` for a run that begins; raises :class:`InputError` if it cannot."""
+
+        def fill(scratch: Path) -> None:
+            write_text(scratch / CONFIG, problem.config.to_toml())
+            write_text(scratch / METRICS, metrics_csv(checkpoint.metrics))
+            write_text(scratch / ENVIRONMENT, _json(environment(problem) | {"finished": None, "resumed": []}))
+            save_checkpoint(scratch / CHECKPOINT, checkpoint)
+
+        return cls(_appear(parent, problem.config.name, fill))
+
+    @classmethod
+    def resume(cls, problem: Problem, path: Path) -> tuple[RunFolder, Checkpoint]:
+        """Open the folder of an unfinished run and return it with its last checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            If its configuration differs from the problem's; names the keys.
+        InputError
+            If it is no run folder, is finished or damaged, or the data are not those it was trained on.
+        """
+        _require(path)
+        facts = _facts(path)
+        if facts.get("finished", "") is not None:
+            raise InputError(f"{path} is finished; there is nothing to resume")
+        changed = _differences(load_config(path / CONFIG), problem.config)
+        if changed:
+            raise ConfigError(f"resuming {path}", changed)
+        before, now = facts.get("data_sha256", {}), fingerprint(problem)
+        if before != now:
+            changed_parts = ", ".join(k for k in {**now, **before} if before.get(k) != now.get(k))
+            raise InputError(
+                f"the data are not those that {path} was trained on: {changed_parts} differs in its SHA-256; "
+                "restore them, or start a new run"
+            )
+        checkpoint = load_checkpoint(path / CHECKPOINT)
+        for leftover in path.glob(".partial-*"):
+            leftover.unlink(missing_ok=True)
+        again = {"at": _now(), "epoch": checkpoint.epoch, "samples": checkpoint.position, **_machine()}
+        write_text(path / ENVIRONMENT, _json(facts | {"resumed": [*facts.get("resumed", []), again]}))
+        return cls(path), checkpoint
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint, then the metrics."""
+        save_checkpoint(self.path / CHECKPOINT, checkpoint)
+        write_text(self.path / METRICS, metrics_csv(checkpoint.metrics))
+
+    def finish(self, run: Run) -> None:
+        """Add what a finished run has, mark it as finished, and keep only the result of the checkpoint."""
+        _write_result(self.path, run)
+        facts = _facts(self.path)
+        write_text(self.path / ENVIRONMENT, _json(facts | _outcome(run)))
+        save_result(self.path / CHECKPOINT, run.circuit.parameters, run.beta, run.kept_epoch)
 
 
 def write_run(run: Run, parent: Path) -> Path:
-    """Write a run folder ``<parent>/<name>-<number>`` and return it.
+    """Write a finished run to a new folder ``<parent>/<name>-<number>`` and return it.
 
     Raises
     ------
     InputError
         If the folder cannot be written; nothing is left behind.
     """
+
+    def fill(scratch: Path) -> None:
+        write_text(scratch / CONFIG, run.config.to_toml())
+        _write_result(scratch, run)
+        write_text(scratch / ENVIRONMENT, _json(environment(run.problem) | _outcome(run) | {"resumed": []}))
+        save_result(scratch / CHECKPOINT, run.circuit.parameters, run.beta, run.kept_epoch)
+
+    return _appear(parent, run.config.name, fill)
+
+
+def _write_result(folder: Path, run: Run) -> None:
+    sample = run.problem.test.inputs(slice(1))
+    netlist = to_netlist(run.circuit, sample, title=f"{run.config.name}, trained by analogep")
+    write_text(folder / NETLIST, netlist)
+    write_text(folder / METRICS, metrics_csv(run.metrics))
+
+
+def _appear(parent: Path, name: str, fill: Callable[[Path], None]) -> Path:
+    """Make the next free ``<parent>/<name>-<number>`` with what ``fill`` writes, or leave nothing behind."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
     except OSError as error:
         raise InputError(f"cannot write run folders in {parent}: {error.strerror}") from None
     try:
-        (scratch / CONFIG).write_text(run.config.to_toml(), encoding="utf-8")
-        (scratch / METRICS).write_text(metrics_csv(run.metrics), encoding="utf-8")
-        (scratch / ENVIRONMENT).write_text(_json(environment(run)), encoding="utf-8")
-        sample = run.problem.test.inputs(slice(1))
-        netlist = to_netlist(run.circuit, sample, title=f"{run.config.name}, trained by analogep")
-        (scratch / NETLIST).write_text(netlist, encoding="utf-8")
-        _save_parameters(scratch / CHECKPOINT, run.circuit.parameters, run.beta, len(run.metrics))
+        fill(scratch)
         scratch.chmod(0o755)
         number = 1
         while True:
-            folder = parent / f"{run.config.name}-{number:03d}"
+            folder = parent / f"{name}-{number:03d}"
             if not folder.exists():
                 try:
                     os.rename(scratch, folder)
+                    sync_folder(parent)
                     return folder
                 except OSError:
                     if not folder.exists():
@@ -95,26 +192,9 @@ def write_run(run: Run, parent: Path) -> Path:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _save_parameters(path: Path, parameters: Mapping[str, Array], beta: float, epochs: int) -> None:
-    arrays: dict[str, Any] = {f"parameters/{name}": value for name, value in parameters.items()}
-    np.savez(path, **arrays, beta=np.float64(beta), epochs=np.int64(epochs))
-
-
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically; raises :class:`InputError` if it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        finally:
-            if os.path.exists(name):
-                os.unlink(name)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_verification(folder: Path, report: Mapping[str, Any]) -> None:
@@ -123,64 +203,119 @@ def write_verification(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 def read_run(folder: Path) -> SavedRun:
-    """Read a run folder back.
+    """Read a run folder back; of an unfinished run the last checkpoint.
 
     Raises
     ------
     InputError
-        If it is no run folder, or its checkpoint is damaged.
+        If it is no run folder, or a file in it is damaged.
     """
-    if not (folder / CONFIG).is_file() or not (folder / CHECKPOINT).is_file():
-        raise InputError(f"{folder} is not a run folder: it needs {CONFIG} and {CHECKPOINT}")
+    _require(folder)
     config = load_config(folder / CONFIG)
-    parameters, beta = _load_parameters(folder / CHECKPOINT)
+    parameters, beta = load_result(folder / CHECKPOINT)
     problem = build_problem(config, parameters)
     missing = set(problem.circuit.parameters) - set(parameters)
     if missing:
         raise ConfigError(str(folder / CHECKPOINT), [Fault(name, "missing") for name in sorted(missing)])
-    return SavedRun(folder, problem, beta)
+    unfinished = ""
+    if (folder / ENVIRONMENT).is_file() and _facts(folder).get("finished", "") is None:
+        there = load_checkpoint(folder / CHECKPOINT)
+        unfinished = (
+            f"{folder} is not finished: this is its circuit in epoch {there.epoch} of {config.training.epochs}, "
+            f"after {there.position} of {len(problem.train)} samples"
+        )
+    return SavedRun(folder, problem, beta, unfinished)
 
 
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise on damaged archives; a flipped flag reads as encryption (RuntimeError)."""
+def _require(folder: Path) -> None:
+    if not (folder / CONFIG).is_file() or not (folder / CHECKPOINT).is_file():
+        raise InputError(f"{folder} is not a run folder: it needs {CONFIG} and {CHECKPOINT}")
 
 
-def _load_parameters(path: Path) -> tuple[dict[str, Array], float]:
-    """Return the parameters and β of a checkpoint; raises :class:`InputError` if it is damaged."""
-    start = "parameters/"
+def _facts(folder: Path) -> dict[str, Any]:
+    path = folder / ENVIRONMENT
     try:
-        with path.open("rb") as file:  # numpy would leave a damaged file open
-            stored = np.load(file, allow_pickle=False)
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array instead of an archive")
-            parameters = {k.removeprefix(start): stored[k] for k in stored.files if k.startswith(start)}
-            return parameters, float(stored["beta"])
-    except _DAMAGE as error:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is damaged: it holds no table")
+    return facts
 
 
-def environment(run: Run) -> dict[str, Any]:
-    """Return versions, seeds and facts of the machine that a reader needs to repeat the run."""
+def _differences(old: TrainConfig, new: TrainConfig) -> list[Fault]:
+    before, now = (dict(_flat(c.model_dump(mode="json"))) for c in (old, new))
+    return [
+        Fault(key, f"was {before.get(key)!r} when the run began and is {now.get(key)!r} now; set it back")
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+    ]
+
+
+def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def fingerprint(problem: Problem) -> dict[str, str]:
+    """Return the SHA-256 of each part of the data, features, labels and targets, in hexadecimal."""
+    parts = {"train": problem.data.train, "validation": problem.data.validation, "test": problem.data.test}
+    return {name: _digest(part) for name, part in parts.items() if part is not None}
+
+
+def _digest(part: Part) -> str:
+    digest = hashlib.sha256(repr(float(part.full_scale)).encode())
+    for array in (part.features, part.labels, part.targets):
+        digest.update(b"none" if array is None else f"{array.dtype.str} {array.shape}".encode())
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def environment(problem: Problem) -> dict[str, Any]:
+    """Return versions, seeds and facts of the machine and the data that a reader needs to repeat the run."""
+    config = problem.config
+    return {
+        "started": _now(),
+        **_machine(),
+        "seeds": {"run": config.seed, "split": config.data.split_seed},
+        "data_sha256": fingerprint(problem),
+    }
+
+
+def _machine() -> dict[str, Any]:
     versions = {}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    config: TrainConfig = run.config
     return {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "versions": versions,
-        "seeds": {"run": config.seed, "split": config.data.split_seed},
+    }
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    return {
+        "finished": _now(),
         "engine": run.engine,
         "beta_S": run.beta,
         "beta_reason": run.beta_reason,
         "training_time_s": run.metrics[-1].wall_time,
+        "kept_epoch": run.kept_epoch,
+        "stopped": run.stopped,
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -13,9 +13,16 @@ from analogep.devices import Diode, IdealDiode
 from analogep.errors import ConfigError, Fault
 from analogep.learning import (
     SGD,
+    Adam,
+    Constant,
+    Cosine,
     EquilibriumPropagation,
+    Exponential,
     NativeSolver,
+    Optimizer,
+    Schedule,
     Solver,
+    WarmUp,
     energy_scale,
     largest_safe_beta,
     suggest_beta,
@@ -23,9 +30,9 @@ from analogep.learning import (
 from analogep.networks import Initial, deep_resistive, positive_part, uniform
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
-from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig
+from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig, TrainingConfig
 from analogep.training.data import DataSet, Part, load
-from analogep.training.encoders import VoltageEncoder, one_hot
+from analogep.training.encoders import CHUNK, VoltageEncoder, one_hot
 
 Array = NDArray[np.float64]
 
@@ -65,8 +72,13 @@ class Volts:
         return self.encoder(self.part.numbers(batch))
 
     def single(self, batch: Batch = EVERY) -> NDArray[np.float32]:
-        """Return the voltages (B, F) [V] of the lines of positive sign only, before doubling, at half the size."""
-        return self.encoder.single(self.part.numbers(batch)).astype(np.float32)
+        """Return the voltages (B, F + bias lines) [V] of the lines before doubling, as single precision."""
+        samples = np.arange(len(self))[batch]
+        volts = np.empty((len(samples), self.encoder.singles(self.part.features.shape[1])), np.float32)
+        for start in range(0, len(samples), CHUNK):
+            chunk = samples[start : start + CHUNK]
+            volts[start : start + CHUNK] = self.encoder.single(self.part.numbers(chunk))
+        return volts
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,11 @@ class Problem:
     train: Volts
     test: Volts
     circuit: Circuit
-    optimizer: SGD
+    optimizer: Optimizer
+    schedule: Schedule
     solver: Solver
     shuffle: np.random.Generator
+    validation: Volts | None = None
 
     def rule(self, circuit: Circuit) -> tuple[EquilibriumPropagation, str]:
         """Return the learning rule for ``circuit`` and, in a sentence, where its β comes from."""
@@ -131,7 +145,7 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     seeds = np.random.SeedSequence(config.seed).spawn(2)
     initial_rng, shuffle_rng = (np.random.default_rng(s) for s in seeds)
     data = load(config.data)
-    encoder = VoltageEncoder(config.encoder.gain, config.encoder.center, config.encoder.doubled)
+    encoder = VoltageEncoder.fitted(config.encoder, data.train)
     network = config.network
     layers = [encoder.lines(data.train.features.shape[1]), *network.hidden_layers, data.outputs]
     circuit = deep_resistive(
@@ -150,10 +164,9 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     if culprit is not None:
         what = f"{culprit}; equilibrium propagation needs gains other than zero"
         raise ConfigError("configuration", [Fault("network.amplifier", what)])
-    asked = SGD(dict(config.training.rates), dict(config.training.bounds))
-    asked.check(circuit)
+    _optimizer(config.training, config.training.bounds).check(circuit)
     # without bounds of its own a block still cannot leave the range that its device allows
-    optimizer = SGD(asked.rates, {**circuit.parameter_ranges, **asked.bounds})
+    optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})
     bounded = optimizer.clip(circuit.parameters) if parameters is None else dict(parameters)
     circuit = circuit.with_parameters(bounded)
     return Problem(
@@ -163,9 +176,26 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         _volts(config, data, data.test, encoder),
         circuit,
         optimizer,
+        _schedule(config.training),
         _solver(config),
         shuffle_rng,
+        None if data.validation is None else _volts(config, data, data.validation, encoder),
     )
+
+
+def _optimizer(config: TrainingConfig, bounds: Mapping[str, tuple[float, float]]) -> Optimizer:
+    if config.optimizer == "adam":
+        return Adam(dict(config.rates), dict(bounds), config.adam_decays, config.adam_epsilon)
+    return SGD(dict(config.rates), dict(bounds), config.momentum)
+
+
+def _schedule(config: TrainingConfig) -> Schedule:
+    then: Schedule = Constant()
+    if config.schedule == "exponential":
+        then = Exponential(config.decay)
+    elif config.schedule == "cosine":
+        then = Cosine(config.epochs - config.warmup, config.final_rate)
+    return WarmUp(config.warmup, then) if config.warmup else then
 
 
 def _solver(config: TrainConfig) -> Solver:

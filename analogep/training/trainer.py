@@ -1,87 +1,45 @@
-"""The training loop."""
+"""The training loop: epochs, evaluation, early stop, checkpoints."""
 
 from __future__ import annotations
 
 import copy
+import math
+import shlex
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Circuit
-from analogep.errors import ConvergenceError, EngineError
+from analogep.errors import ConfigError, ConvergenceError, EngineError, Fault
+from analogep.learning import EquilibriumPropagation
 from analogep.spice import SpiceSolver
+from analogep.training.checkpoint import Checkpoint
 from analogep.training.config import TrainConfig, load_config
-from analogep.training.data import DataSet
-from analogep.training.problem import Problem, Volts, build_problem
+from analogep.training.evaluation import evaluate, predictions
+from analogep.training.folder import CONFIG, RunFolder
+from analogep.training.interrupt import Interrupted, StopSignals
+from analogep.training.problem import Problem, build_problem
+from analogep.training.record import EpochMetrics, Run, metrics_csv
+from analogep.training.runners import Chunk, runner_for
+
+__all__ = [
+    "EpochMetrics",
+    "Progress",
+    "Run",
+    "evaluate",
+    "metrics_csv",
+    "predictions",
+    "train",
+    "train_problem",
+]
 
 Array = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One row of the metrics table.
-
-    Losses are means of ½‖o − y‖² [V²]. Training figures are taken from the free phases as training went by,
-    test figures after the epoch. ``wall_time`` is training time since the start, evaluation excluded.
-    """
-
-    epoch: int
-    train_loss: float
-    train_error: float
-    test_loss: float
-    test_error: float
-    wall_time: float
-    samples_per_second: float
-
-    @classmethod
-    def units(cls) -> dict[str, str]:
-        """Return the unit of each column."""
-        return {
-            "epoch": "1",
-            "train_loss": "V^2",
-            "train_error": "1",
-            "test_loss": "V^2",
-            "test_error": "1",
-            "wall_time": "s",
-            "samples_per_second": "1/s",
-        }
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished (or stopped) training run.
-
-    Attributes
-    ----------
-    config
-        Its configuration.
-    problem
-        Data and initial circuit.
-    circuit
-        The trained circuit.
-    metrics
-        One row per epoch.
-    beta
-        Nudging strength [S], and in ``beta_reason`` where it comes from.
-    engine
-        Engine that solved the last phase.
-    """
-
-    config: TrainConfig
-    problem: Problem
-    circuit: Circuit
-    metrics: tuple[EpochMetrics, ...]
-    beta: float
-    beta_reason: str
-    engine: str
-
-    def table(self) -> dict[str, list[float]]:
-        """Return the metrics by column."""
-        return {f.name: [getattr(row, f.name) for row in self.metrics] for f in fields(EpochMetrics)}
+SPACING = 0.5
+"""Least time between the checkpoints at the ends of short epochs [s]."""
 
 
 class Progress:
@@ -90,6 +48,9 @@ class Progress:
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Note that training is about to start."""
 
+    def resumed(self, epoch: int, samples: int) -> None:
+        """Note, after ``start``, that training goes on in ``epoch`` after so many of its samples."""
+
     def batch(self, epoch: int, samples: int, loss: float, error: float) -> None:
         """Note that a batch is done: samples so far in this epoch, running mean loss [V²] and error."""
 
@@ -97,7 +58,13 @@ class Progress:
         """Note that an epoch is done."""
 
 
-def train(config: TrainConfig | str | Path, progress: Progress | None = None) -> Run:
+def train(
+    config: TrainConfig | str | Path,
+    progress: Progress | None = None,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+) -> Run:
     """Train the network that ``config`` describes.
 
     Parameters
@@ -106,6 +73,11 @@ def train(config: TrainConfig | str | Path, progress: Progress | None = None) ->
         A configuration, a TOML path, or the name of a configuration that ships with analogep.
     progress
         Watches the run.
+    out
+        Folder in which a run folder is made before the first update; none if not given. With a run folder,
+        checkpoints are written, and Ctrl-C or SIGTERM finishes the update under way and writes one more.
+    resume
+        Run folder of an unfinished run to go on with, to the same bits as if it had never stopped.
 
     Returns
     -------
@@ -115,91 +87,214 @@ def train(config: TrainConfig | str | Path, progress: Progress | None = None) ->
     Raises
     ------
     ConfigError, CircuitError, InputError
-        If the configuration does not describe a trainable network.
+        If the configuration does not describe a trainable network, or not the run to resume.
     ConvergenceError
         If a phase of some batch has no operating point.
     EngineError
         If SPICE is to solve the phases and is missing (before anything is trained) or fails.
+    Interrupted
+        After Ctrl-C or SIGTERM, if there is a run folder; a :class:`KeyboardInterrupt`.
     """
     if not isinstance(config, TrainConfig):
         config = load_config(config)
-    return train_problem(build_problem(config), progress)
+    return train_problem(build_problem(config), progress, out=out, resume=resume)
 
 
-def train_problem(problem: Problem, progress: Progress | None = None) -> Run:
+def train_problem(
+    problem: Problem, progress: Progress | None = None, *, out: Path | None = None, resume: Path | None = None
+) -> Run:
     """Train a problem that is already built; see :func:`train`."""
-    progress = progress or Progress()
-    config, circuit, optimizer = problem.config, problem.circuit, problem.optimizer
     if isinstance(problem.solver, SpiceSolver):
         problem.solver.require()
-    rule, reason = problem.rule(circuit)
-    problem.check_beta(circuit, rule.beta)
-    progress.start(problem, reason)
-    rows: list[EpochMetrics] = []
-    spent, engine = 0.0, str(config.engine)
-    shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
-    for epoch in range(1, config.training.epochs + 1):
-        began = time.perf_counter()
-        losses, wrong, seen = 0.0, 0.0, 0
-        for batch in _batches(problem, shuffle):
-            inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
-            try:
-                gradient = rule.gradient(circuit, inputs, targets, solver=problem.solver)
-            except (ConvergenceError, EngineError) as error:
-                raise type(error)(f"epoch {epoch}, after {seen} samples: {error}") from None
-            circuit = circuit.with_parameters(optimizer.step(circuit.parameters, gradient))
-            losses += float(gradient.cost.sum())
-            wrong += float(_errors(problem.data, problem.train, batch, gradient.free.outputs).sum())
-            seen += len(batch)
-            engine = gradient.free.engine
-            progress.batch(epoch, seen, losses / seen, wrong / seen)
-        took = time.perf_counter() - began
-        spent += took
-        test_loss, test_error = evaluate(problem, circuit, problem.test)
-        row = EpochMetrics(
-            epoch, losses / seen, wrong / seen, test_loss, test_error, spent, seen / max(took, 1e-9)
-        )
-        rows.append(row)
-        progress.epoch(row)
-        optimizer = optimizer.decayed(config.training.decay)
+    if problem.config.training.keep == "best" and problem.validation is None:
+        what = '"best" needs a validation part; hold one out in the section data, or keep the last'
+        raise ConfigError("configuration", [Fault("training.keep", what)])
+    folder, checkpoint = None, None
+    if resume is not None:
+        folder, checkpoint = RunFolder.resume(problem, resume)
+    training = _Training(problem, progress or Progress(), checkpoint)
+    if resume is None and out is not None:
+        folder = RunFolder.create(problem, out, training.checkpoint())
+    if folder is None:
+        return training.run(None, StopSignals())
+    with StopSignals() as stop:
+        return training.run(folder, stop)
+
+
+class _Training:
+    """A run under way, between two updates; everything that a checkpoint holds."""
+
+    def __init__(self, problem: Problem, progress: Progress, there: Checkpoint | None) -> None:
+        self.problem, self.progress, self.settings = problem, progress, problem.config.training
+        self.shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
+        circuit, learning = problem.circuit, problem.config.learning
+        if there is None:
+            rule, reason = problem.rule(circuit)
+            there = Checkpoint(
+                parameters={},
+                beta=rule.beta,
+                beta_reason=reason,
+                epoch=1,
+                position=0,
+                generator=self.shuffle.bit_generator.state,
+                losses=np.empty(0),
+                wrong=np.empty(0),
+                runner={},
+            )
+        else:
+            rule = EquilibriumPropagation(there.beta, learning.variant, learning.nudge, check=False)
+            circuit = circuit.with_parameters(there.parameters)
         problem.check_beta(circuit, rule.beta)
-        if row.train_loss < config.training.stop_loss:
-            break
-    return Run(config, problem, circuit, tuple(rows), rule.beta, reason, engine)
+        self.beta, self.beta_reason = there.beta, there.beta_reason
+        self.epoch, self.position, self.seconds = there.epoch, there.position, there.seconds
+        self.shuffle.bit_generator.state = there.generator
+        self.generator: Mapping[str, Any] = there.generator
+        self.losses, self.wrong = np.empty(len(problem.train)), np.empty(len(problem.train))
+        self.losses[: self.position], self.wrong[: self.position] = there.losses, there.wrong
+        self.rows = list(there.metrics)
+        self.best_epoch, self.best_value = there.best_epoch, there.best_value
+        self.best: Mapping[str, Array] = there.best
+        self.done, self.kept_epoch, self.stopped = there.done, there.kept_epoch, there.stopped
+        self.runner = runner_for(problem, rule)
+        if there.parameters:
+            self.runner.restore(circuit, there.runner)
+        self.engine = there.engine or self.runner.engine
+        self.saved_at, self.updates = time.monotonic(), 0
+        self.resumed = bool(there.parameters)
 
+    def checkpoint(self) -> Checkpoint:
+        """Return the state of now."""
+        return Checkpoint(
+            parameters=self.runner.circuit.parameters,
+            beta=self.beta,
+            beta_reason=self.beta_reason,
+            epoch=self.epoch,
+            position=self.position,
+            generator=self.generator,
+            losses=self.losses[: self.position],
+            wrong=self.wrong[: self.position],
+            runner=self.runner.state(),
+            metrics=tuple(self.rows),
+            best_epoch=self.best_epoch,
+            best_value=self.best_value,
+            best=self.best,
+            engine=self.engine,
+            seconds=self.seconds,
+            done=self.done,
+            kept_epoch=self.kept_epoch,
+            stopped=self.stopped,
+        )
 
-def _batches(problem: Problem, shuffle: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    count, size = len(problem.train), problem.config.training.batch
-    order = np.arange(count)
-    if problem.config.training.shuffle:
-        shuffle.shuffle(order)
-    for start in range(0, count, size):
-        yield order[start : start + size]
+    def run(self, folder: RunFolder | None, stop: StopSignals) -> Run:
+        """Train to the end."""
+        self.progress.start(self.problem, self.beta_reason)
+        if self.resumed:
+            self.progress.resumed(self.epoch, self.position)
+        while not self.done:
+            self._updates(folder, stop)
+            self._end_of_epoch()
+            if folder is not None and (self.done or time.monotonic() - self.saved_at >= SPACING):
+                self._save(folder)
+            if not self.done:
+                self._stop_if_asked(folder, stop)
+        circuit = self.runner.circuit
+        if self.kept_epoch != len(self.rows):
+            circuit = circuit.with_parameters(self.best)
+        run = Run(
+            self.problem.config,
+            self.problem,
+            circuit,
+            tuple(self.rows),
+            self.beta,
+            self.beta_reason,
+            self.engine,
+            self.kept_epoch,
+            self.stopped,
+            None if folder is None else folder.path,
+        )
+        if folder is not None:
+            folder.finish(run)
+        return run
 
+    def _updates(self, folder: RunFolder | None, stop: StopSignals) -> None:
+        """Do the updates that are left in the epoch."""
+        order = np.arange(len(self.problem.train))
+        if self.settings.shuffle:
+            self.shuffle.shuffle(order)
+        factor = self.problem.schedule.factor(self.epoch)
+        loss, error = float(self.losses[: self.position].sum()), float(self.wrong[: self.position].sum())
+        before, began = self.seconds, time.perf_counter()
+        chunks = self.runner.run_epoch(order[self.position :], factor)
+        while self.position < len(order):
+            try:
+                chunk: Chunk = next(chunks)
+            except (ConvergenceError, EngineError) as failure:
+                self._stop_if_asked(folder, stop)  # Ctrl-C in a terminal reaches ngspice as well
+                where = f"epoch {self.epoch}, after {self.position} samples"
+                raise type(failure)(f"{where}: {failure}") from None
+            here = slice(self.position, self.position + len(chunk.losses))
+            self.losses[here], self.wrong[here] = chunk.losses, chunk.wrong
+            self.position, self.updates = here.stop, self.updates + chunk.updates
+            self.engine = self.runner.engine
+            self.seconds = before + time.perf_counter() - began
+            loss, error = loss + float(chunk.losses.sum()), error + float(chunk.wrong.sum())
+            self.progress.batch(self.epoch, self.position, loss / self.position, error / self.position)
+            if self.position < len(order):
+                self._stop_if_asked(folder, stop)
+            if folder is not None and self._due():
+                self._save(folder)
 
-def predictions(outputs: Array) -> NDArray[np.int64]:
-    """Return the predicted class (S,) for outputs (S, O)."""
-    classes: NDArray[np.int64] = np.argmax(outputs, axis=1).astype(np.int64)
-    return classes
+    def _due(self) -> bool:
+        limit = self.settings.checkpoint_updates
+        if limit is not None and self.updates >= limit:
+            return True
+        return time.monotonic() - self.saved_at >= 60.0 * self.settings.checkpoint_minutes
 
+    def _save(self, folder: RunFolder) -> None:
+        folder.save(self.checkpoint())
+        self.saved_at, self.updates = time.monotonic(), 0
 
-def _errors(data: DataSet, part: Volts, batch: NDArray[np.int64], outputs: Array) -> NDArray[np.bool_]:
-    if part.labels is not None:
-        return np.not_equal(predictions(outputs), part.labels[batch])
-    far: NDArray[np.bool_] = np.any(np.abs(outputs - part.targets[batch]) > data.tolerance, axis=1)
-    return far
+    def _stop_if_asked(self, folder: RunFolder | None, stop: StopSignals) -> None:
+        if folder is None or not stop.caught:
+            return
+        self._save(folder)
+        config, path = shlex.quote(str(folder.path / CONFIG)), shlex.quote(str(folder.path))
+        raise Interrupted(
+            f"interrupted in epoch {self.epoch} after {self.position} samples; "
+            f"go on with: analogep train {config} --resume {path}",
+            folder.path,
+        )
 
-
-def evaluate(problem: Problem, circuit: Circuit, part: Volts) -> tuple[float, float]:
-    """Return the mean loss [V²] and the error rate of ``circuit`` on one part of the data."""
-    outputs = problem.solver(circuit, part.inputs()).outputs
-    loss = float(0.5 * ((outputs - part.targets) ** 2).sum(axis=1).mean())
-    return loss, float(_errors(problem.data, part, np.arange(len(part)), outputs).mean())
-
-
-def metrics_csv(rows: tuple[EpochMetrics, ...]) -> str:
-    """Return the metrics as CSV, with the unit of each column in its head."""
-    units = EpochMetrics.units()
-    lines = [",".join(f"{name} [{unit}]" if unit != "1" else name for name, unit in units.items())]
-    lines += [",".join(f"{value:.10g}" for value in asdict(row).values()) for row in rows]
-    return "\n".join(lines) + "\n"
+    def _end_of_epoch(self) -> None:
+        """Evaluate, note the metrics, and decide whether to go on."""
+        problem, settings, epoch, circuit = self.problem, self.settings, self.epoch, self.runner.circuit
+        train = float(self.losses.mean()), float(self.wrong.mean())
+        if train[0] < settings.stop_loss:
+            self.stopped = f"training loss {train[0]:.4g} V² is below stop_loss = {settings.stop_loss:g} V²"
+        last = epoch == settings.epochs or bool(self.stopped)
+        looked = last or epoch % settings.evaluate_every == 0
+        validation = test = (math.nan, math.nan)
+        if looked and problem.validation is not None:
+            validation = evaluate(problem, circuit, problem.validation)
+        watched = (train if problem.validation is None else validation)[settings.watch == "error"]
+        if watched < self.best_value:
+            self.best_epoch, self.best_value = epoch, watched
+            if settings.keep == "best":
+                self.best = circuit.parameters
+        seen = looked or problem.validation is None
+        if not last and seen and settings.patience is not None and epoch - self.best_epoch >= settings.patience:
+            self.stopped = f"no lower {settings.watch} than in epoch {self.best_epoch}"
+            last = True
+        if last or looked:
+            test = evaluate(problem, circuit, problem.test)
+        factor, spent = problem.schedule.factor(epoch), self.seconds + sum(r.wall_time for r in self.rows[-1:])
+        speed = len(problem.train) / max(self.seconds, 1e-9)
+        row = EpochMetrics(epoch, *train, *validation, *test, factor, spent, speed)
+        self.rows.append(row)
+        self.progress.epoch(row)
+        problem.check_beta(circuit, self.beta)
+        self.done = last
+        if last:
+            self.kept_epoch = self.best_epoch if settings.keep == "best" else epoch
+        self.epoch, self.position, self.seconds = epoch + 1, 0, 0.0
+        self.generator = self.shuffle.bit_generator.state

@@ -55,7 +55,7 @@ def digits(engine: str) -> Circuit:
         gradient = rule.gradient(
             circuit, problem.train.inputs(batch), problem.train.targets[batch], solver=problem.solver
         )
-        circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient))
+        circuit = circuit.with_parameters(problem.optimizer.step(circuit.parameters, gradient)[0])
     return circuit
 
 

@@ -1,0 +1,40 @@
+"""Losses and errors of a circuit on one part of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.training.data import DataSet
+from analogep.training.problem import Problem, Volts
+
+Array = NDArray[np.float64]
+
+TOGETHER = 1024
+"""Samples solved at once."""
+
+
+def predictions(outputs: Array) -> NDArray[np.int64]:
+    """Return the predicted class (S,) for outputs (S, O)."""
+    classes: NDArray[np.int64] = np.argmax(outputs, axis=1).astype(np.int64)
+    return classes
+
+
+def wrong(data: DataSet, part: Volts, batch: NDArray[np.int64], outputs: Array) -> NDArray[np.bool_]:
+    """Return which samples of ``batch`` (S,) have a wrong class, or an output beyond the tolerance."""
+    if part.labels is not None:
+        return np.not_equal(predictions(outputs), part.labels[batch])
+    far: NDArray[np.bool_] = np.any(np.abs(outputs - part.targets[batch]) > data.tolerance, axis=1)
+    return far
+
+
+def evaluate(problem: Problem, circuit: Circuit, part: Volts) -> tuple[float, float]:
+    """Return the mean loss [V²] and the error rate of ``circuit`` on one part of the data."""
+    losses, errors = np.empty(len(part)), np.empty(len(part))
+    for start in range(0, len(part), TOGETHER):
+        batch = np.arange(start, min(start + TOGETHER, len(part)))
+        outputs = problem.solver(circuit, part.inputs(batch)).outputs
+        losses[batch] = 0.5 * ((outputs - part.targets[batch]) ** 2).sum(axis=1)
+        errors[batch] = wrong(problem.data, part, batch, outputs)
+    return float(losses.mean()), float(errors.mean())

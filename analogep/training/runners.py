@@ -1,0 +1,103 @@
+"""Epoch runners: what does the updates of an epoch, chunk by chunk.
+
+To add one: a class with the members of :class:`Runner`, and its choice in ``runner_for``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.learning import EquilibriumPropagation
+from analogep.training.evaluation import wrong
+from analogep.training.problem import Problem
+
+Array = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Chunk(NamedTuple):
+    """Some updates that are done: loss (s,) [V²] and error (s,) of their samples, in the epoch's order."""
+
+    losses: Array
+    wrong: NDArray[np.bool_]
+    updates: int
+
+
+class Runner(Protocol):
+    """Holds the circuit under training, and updates it."""
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit with the parameters of now."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """The engine that solved the last phase."""
+        ...
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what else it takes to go on to the same bits: what the optimizer remembers, running sums."""
+        ...
+
+    def restore(self, circuit: Circuit, state: Arrays) -> None:
+        """Go on from a circuit and a state that were saved together."""
+        ...
+
+    def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
+        """Do the updates for the training samples ``order`` (S,), batch by batch from its start.
+
+        Parameters
+        ----------
+        order
+            The samples of an epoch, or the rest of them from the start of some batch.
+        factor
+            The schedule's factor on the rates.
+
+        Yields
+        ------
+        Chunk
+            After one or more whole updates; then ``circuit`` and ``state()`` are those after them, and the
+            caller may save them and stop.
+        """
+        ...
+
+
+class GeneralRunner:
+    """One gradient of the learning rule per batch: any circuit, engine and optimizer."""
+
+    def __init__(self, problem: Problem, rule: EquilibriumPropagation) -> None:
+        self.problem, self.rule = problem, rule
+        self.circuit, self.engine = problem.circuit, str(problem.config.engine)
+        self.memory: dict[str, Array] = {}
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what the optimizer remembers."""
+        return dict(self.memory)
+
+    def restore(self, circuit: Circuit, state: Arrays) -> None:
+        """Go on from a circuit and what the optimizer remembered."""
+        self.circuit = circuit
+        self.memory = {name: np.array(value, np.float64) for name, value in state.items()}
+
+    def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
+        """Do the updates for ``order``; a chunk is one batch."""
+        problem, size = self.problem, self.problem.config.training.batch
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
+            gradient = self.rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
+            new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
+            self.circuit, self.memory = self.circuit.with_parameters(new), memory
+            self.engine = gradient.free.engine
+            yield Chunk(gradient.cost, wrong(problem.data, problem.train, batch, gradient.free.outputs), 1)
+
+
+def runner_for(problem: Problem, rule: EquilibriumPropagation) -> Runner:
+    """Return the runner for what ``problem`` describes."""
+    return GeneralRunner(problem, rule)
