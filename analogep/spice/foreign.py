@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analogep.devices import CCCS, CCVS, REGISTRY, Switch, VoltageSource
 from analogep.errors import AnalogepError
-from analogep.spice.analyses import Sweep, Transient
+from analogep.spice.analyses import Sweep
 from analogep.spice.behaviour import behavioural_source
 from analogep.spice.builder import Builder, legal_name
 from analogep.spice.cards import Cards
@@ -27,7 +27,7 @@ class ForeignReader:
         self.builder = builder
         self.cards = cards
         self.wanted = list(inputs)
-        self._from_initial = any(isinstance(a, Transient) and a.from_initial for a in cards.analyses)
+        self.initial: dict[str, float] = {}
         self._swept = {x.source.lower() for a in cards.analyses if isinstance(a, Sweep) for x in a.axes}
         self._clamps: dict[str, tuple[int, float]] = {}  # lower-case wanted name -> node, voltage
 
@@ -67,8 +67,8 @@ class ForeignReader:
 
     def _element(self, s: Statement) -> None:
         pins = self._pins(s)
-        if s.letter in "LC" and "ic" in s.extras and self._from_initial:
-            raise ValueError(f"{s.name}: ic= is not supported with uic; write .ic v(node)=value")
+        if s.letter in "LC" and "ic" in s.extras:
+            self.initial[legal_name(s.name)] = s.extras["ic"]
         if s.letter == "M":
             drain, gate, source, bulk = pins
             device = REGISTRY[model_of(s, self.cards).kind]

@@ -47,6 +47,9 @@ class Netlist:
         What its ``.op``, ``.dc`` and ``.tran`` lines ask for, in their order.
     initial, guesses
         Voltages [V] of its ``.ic`` and ``.nodeset`` lines, by node.
+    stored
+        Voltages [V] of capacitors and currents [A] of inductors with ``ic=``, by element; only a transient
+        with ``uic`` starts from them.
     """
 
     circuit: Circuit
@@ -57,6 +60,7 @@ class Netlist:
     analyses: tuple[Analysis, ...] = ()
     initial: dict[str, float] = field(default_factory=dict)
     guesses: dict[str, float] = field(default_factory=dict)
+    stored: dict[str, float] = field(default_factory=dict)
 
 
 def from_netlist(
@@ -151,7 +155,7 @@ def read_netlist(
     circuit = builder.circuit()
     array = None if voltages is None else np.array([voltages], float).reshape(1, -1)
     renamed = builder.nodes.renamed
-    return Netlist(circuit, array, nudge, title, renamed, tuple(cards.analyses), initial, guesses)
+    return Netlist(circuit, array, nudge, title, renamed, tuple(cards.analyses), initial, guesses, foreign.initial)
 
 
 def read_file(

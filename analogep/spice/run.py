@@ -15,6 +15,7 @@ from analogep.solve.dc_sweep import dc_sweep
 from analogep.solve.operating import Method
 from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep
 from analogep.spice.builder import legal_name
+from analogep.spice.initial import initial_state
 from analogep.spice.reader import Netlist
 
 Array = NDArray[np.float64]
@@ -56,8 +57,8 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
 
     ``.nodeset`` voltages are where the search for an operating point starts. ``.tran`` starts from the
     operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` it starts from those
-    voltages and all else at zero. Tolerances are the solver's own; steps are no
-    longer than the line's longest.
+    voltages, those of ``ic=`` on capacitors and inductors, and all else at zero. Tolerances are the solver's own;
+    steps are no longer than the line's longest.
 
     Parameters
     ----------
@@ -91,8 +92,8 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
     start: Array | Solution | None = None
     if not analysis.from_initial:
         start = _held(circuit, netlist.initial, inputs, guess)
-    elif netlist.initial:
-        start = _state(circuit, netlist.initial)
+    elif netlist.initial or netlist.stored:
+        start = initial_state(circuit, netlist.initial, netlist.stored, inputs)
     times = analysis.times
     run = transient(
         circuit,

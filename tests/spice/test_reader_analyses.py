@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analogep.errors import InputError, NetlistError
+from analogep.errors import InputError
 from analogep.solve import TransientOptions, transient
 from analogep.spice import read_netlist
 from analogep.spice.analyses import OperatingPoint, Sweep, Transient
@@ -68,11 +68,6 @@ def test_a_source_that_is_not_there() -> None:
         run_netlist(read_netlist(netlist("V1 a 0 1", "R1 a 0 1", ".dc V9 0 1 1")), {})
 
 
-def test_an_initial_condition_of_an_element_needs_its_node_voltage() -> None:
-    with pytest.raises(NetlistError, match="ic= is not supported with uic"):
-        read_netlist(netlist("V1 a 0 1", "R1 a b 1", "C1 b 0 1u ic=1", ".tran 1u 1m uic"))
-
-
 def test_a_guess_chooses_between_operating_points() -> None:
     """Two cross-coupled inverters; .nodeset says which of them is on."""
     lines = [
@@ -127,3 +122,27 @@ def test_the_longest_step_of_a_transient_bounds_the_integrator() -> None:
         assert np.diff(run.times).max() <= longest * (1 + 1e-12)
     with pytest.raises(InputError, match="max_step = 0"):
         TransientOptions(max_step=0.0)
+
+
+def test_capacitors_and_inductors_start_from_what_they_hold() -> None:
+    """By hand: C discharges from 0.5 V into R, also on top of a source; L/R decays from 2 mA."""
+    text = netlist(
+        "R1 a 0 1k", "C1 a 0 1u ic=0.5", "V2 s 0 3", "C2 s b 1u ic={1/4}", "R2 b s 1k", "L3 c 0 1 IC=2m",
+        "R3 c 0 1k", ".tran 0.1m 2m 0 20u uic",
+    )  # fmt: skip
+    read = read_netlist(text)
+    assert read.stored == {"C1": 0.5, "C2": 0.25, "L3": 2e-3}
+    (result,) = run_netlist(read, {})
+    columns = result.columns
+    decay = np.exp(-columns["time [s]"] / 1e-3)
+    np.testing.assert_allclose(columns["v(a) [V]"], 0.5 * decay, atol=1e-5)
+    np.testing.assert_allclose(columns["v(b) [V]"], 3 - 0.25 * decay, atol=1e-5)
+    np.testing.assert_allclose(columns["v(c) [V]"], -2.0 * decay, atol=1e-4)
+    (result,) = run_netlist(read_netlist(text.replace(" uic", "")), {})
+    assert np.abs(result.columns["v(a) [V]"]).max() < 1e-9
+
+
+def test_initial_voltages_that_contradict_each_other_are_refused() -> None:
+    text = netlist("R1 a 0 1k", "C1 a 0 1u ic=0.5", ".ic v(a)=0.4", ".tran 0.1m 2m uic")
+    with pytest.raises(InputError, match=r"C1: node .* change an ic="):
+        run_netlist(read_netlist(text), {})
