@@ -5,7 +5,8 @@ are hung on it. Saturation currents are 1e-18 to 1e-6 A, emission coefficients 0
 decades, gains lie between -10 and 10. Each circuit is one of: agree (1e-9 V, or 1e-9 relative), several operating
 points (Newton's method stays at ngspice's, 1e-6 V or more from ours), imprecise or wrong (it leads from ngspice's
 voltages to ours, or they miss Kirchhoff's laws), ill-conditioned (they differ by less than what the rounding of
-the currents leaves open, |J⁻¹| times 64 eps of each row's terms), failed on one side or both, or refused.
+the currents leaves open, |J⁻¹| times 64 eps of each row's terms), failed on one side or both, or refused. Every
+answer of ours must meet Kirchhoff's laws, summed from the elements' own laws, else it is native wrong.
 
 Run: python experiments/census.py [COUNT] [--seed SEED] [--keep FOLDER] [--most NODES] [--without KIND ...]
 """
@@ -22,13 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from analogep.circuit import Bank, Circuit
-from analogep.devices import REGISTRY
+from analogep.devices import REGISTRY, device_named
 from analogep.errors import AnalogepError, CircuitError, ConvergenceError, EngineError, NetlistError
 from analogep.solve import NewtonOptions, Solution, operating_point
 from analogep.solve.newton import residual_bound
 from analogep.solve.system import System
 from analogep.spice import operating_point as spice_point
 from analogep.spice import to_netlist
+from analogep.spice.kirchhoff import check
 
 Generator = np.random.Generator
 AGREE = 1e-9
@@ -71,8 +73,9 @@ class Sketch:
     def circuit(self) -> Circuit:
         """Return the circuit; parameters that a cell did not give have their defaults."""
         banks = []
-        for kind, elements in self.elements.items():
-            device = REGISTRY[kind]
+        for index, (name, elements) in enumerate(self.elements.items()):
+            device = device_named(name)
+            kind = f"{device.kind}{index}_" if name not in REGISTRY else name
             values = {
                 name: np.array([given.get(name, info.default) for _, given in elements], dtype=float)
                 for name, info in device.parameters().items()
@@ -159,6 +162,28 @@ def _switch(s: Sketch) -> None:
     )  # fmt: skip
 
 
+LAWS = (
+    "g*tanh(v(p,n)/w)",
+    "g*v(p,n)^3/(w*w)",
+    "g*w*(exp(v(p,n)/w) - 1)",
+    "g*(v(p,n) + w*atan(v(c1)/w))",
+    "g*v(c1,c2)*tanh(v(p,n)/w)/w",
+    "g*sqrt(w*w + v(p,c1)^2)",
+)
+"""Behavioural laws: odd, steep, gated and even ones, of their own voltage and of others."""
+
+
+def _behavioural(s: Sketch) -> None:
+    law = str(s.rng.choice(LAWS))
+    pins = [s.fresh()]
+    for _ in range(1 + sum(f"c{k}" in law for k in (1, 2))):
+        pins.append(s.old(*pins))
+    s.add(
+        f"behavioural_current:{len(pins) - 2}:{law}", tuple(pins),
+        g=s.conductance(), w=float(s.rng.uniform(0.05, 1.0)),
+    )  # fmt: skip
+
+
 def _mosfet(kind: str) -> Callable[[Sketch], None]:
     def cell(s: Sketch) -> None:
         drain = s.fresh()
@@ -189,6 +214,7 @@ CELLS: dict[str, Callable[[Sketch], None]] = {
     "nmos": _mosfet("nmos"),
     "pmos": _mosfet("pmos"),
     "switch": _switch,
+    "behavioural_current": _behavioural,
 }
 """How each kind of device is hung on a circuit; a new kind is one more entry."""
 
@@ -249,6 +275,10 @@ def classify(circuit: Circuit) -> tuple[str, str]:
         foreign = spice_point(circuit, timeout=20.0)
     except (EngineError, NetlistError) as error:
         trouble = str(error)
+    if native is not None:
+        found = check(circuit, np.zeros((1, 0)), None, native.voltages)
+        if not found.excess[0] <= 1.0:
+            return "native wrong", f"{found.worst[0]} missed by {found.excess[0]:.3g} times what is allowed"
     if native is None:
         if foreign is not None:
             return "native failed, ngspice solved", note
@@ -258,7 +288,7 @@ def classify(circuit: Circuit) -> tuple[str, str]:
         return ("ngspice wrong" if wrong else "ngspice failed, native solved"), trouble
     ours, theirs = native.voltages[0], foreign.voltages[0]
     if not apart(ours, theirs):
-        return "agree", native.trace[-1].name if native.trace else ""
+        return "agree", native.trace[-1].name if native.trace else "newton"
     difference = f"{np.abs(ours - theirs).max():.3g} V"
     try:
         polished = operating_point(circuit, method="newton", v0=foreign).voltages[0]
@@ -299,14 +329,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quiet", action="store_true", help="print the counts alone")
     args = parser.parse_args()
-    kinds = tuple(k for k in CELLS if k in REGISTRY and k not in args.without)
+    kinds = tuple(k for k in CELLS if k not in args.without)
     print(f"{args.count} circuits, seed {args.seed}, kinds {', '.join(kinds)}", flush=True)
     counts: Counter[str] = Counter()
+    strategies: Counter[str] = Counter()
     tasks = [(args.seed, k, args.most, kinds) for k in range(args.count)]
     with ProcessPoolExecutor(args.workers) as pool:
         for number, kind, remark, text in pool.map(one, tasks, chunksize=4):
             counts[kind] += 1
             if kind == "agree":
+                strategies[remark] += 1
                 continue
             if not args.quiet:
                 print(f"{number}: {kind}: {' '.join(remark.split())[:300]}", flush=True)
@@ -316,6 +348,7 @@ def main() -> None:
                 (args.keep / f"{stem}.cir").write_text(text)
     for kind, number in counts.most_common():
         print(f"{number:6d}  {kind}")
+    print("agreed by:", ", ".join(f"{name} {number}" for name, number in strategies.most_common()))
 
 
 if __name__ == "__main__":

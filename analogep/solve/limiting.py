@@ -31,17 +31,24 @@ class Linearisation:
         The system of all samples.
     x
         First unknowns (B, n).
+    guess
+        Whether x is a guess of the solution. Where it is none, or is zero throughout, elements are linearised
+        one limited step away from rest: sources, or random voltages, may put volts across a junction, from
+        where Newton's method comes back by one nV_T a step.
     """
 
-    def __init__(self, system: System, x: Array) -> None:
+    def __init__(self, system: System, x: Array, guess: bool = True) -> None:
         model = system.model
-        self.junctions = _first_junctions(system, x) if len(model.junction_pins) else None
+        cold = np.ones(len(x), dtype=bool)
+        if guess:
+            cold &= ~x.any(axis=1)
+        self.junctions = _first_junctions(system, x, cold) if len(model.junction_pins) else None
         banks = [model.circuit.banks[b] for b in model.nonlinear_multiports]
         self.banks = banks
         self.devices = [bank.device for bank in banks if issubclass(bank.device, MultiPort)]
         self.limited = [device.limit is not MultiPort.limit for device in self.devices]
         self.pieces = [device.piece is not MultiPort.piece for device in self.devices]
-        self.local = system.local(x) if any(self.limited) or any(self.pieces) else None
+        self.local = self._first_local(system, x, cold) if any(self.limited) or any(self.pieces) else None
         count = sum(bank.size for bank, two in zip(banks, self.pieces, strict=True) if two)
         self.keys = np.random.default_rng(0).integers(1, 2**62, count)  # one sum of keys per active set
         self.seen: list[NDArray[np.int64]] = []
@@ -51,6 +58,14 @@ class Linearisation:
     def points(self) -> tuple[Array | None, tuple[Array, ...] | None]:
         """Points of contact, as :meth:`System.evaluate` takes them."""
         return self.junctions, self.local if any(self.limited) or self.single.any() else None
+
+    def _first_local(self, system: System, x: Array, cold: Flags) -> tuple[Array, ...]:
+        first = list(system.local(x))
+        for k, device in enumerate(self.devices):
+            if self.limited[k] and cold.any():
+                own = first[k][cold]
+                first[k][cold] = device.limit(own, np.zeros_like(own), self.banks[k].values)
+        return tuple(first)
 
     def select(self, keep: Flags) -> None:
         """Drop the samples that are not to be kept."""
@@ -119,14 +134,9 @@ class Linearisation:
         return missed
 
 
-def _first_junctions(system: System, x: Array) -> Array:
-    """Return the junction voltages (B, E) at which to linearise first.
-
-    Unknowns that are all zero are no guess of anything: inputs and sources may then put volts across a
-    junction, from where Newton's method comes back by one nV_T a step, so these start limited.
-    """
+def _first_junctions(system: System, x: Array, cold: Flags) -> Array:
+    """Return the junction voltages (B, E) at which to linearise first; see :class:`Linearisation`."""
     own = system.model.junction_voltages(system.voltages(x))
-    cold = ~x.any(axis=1)
     if cold.any():
         own[cold] = system.model.limit(own[cold], np.zeros_like(own[cold]))
     return own

@@ -80,6 +80,7 @@ def newton(
     anchor: Anchor | None = None,
     tangent: sp.csr_array | None = None,
     by_element: bool = False,
+    guess: bool = True,
 ) -> NewtonResult:
     """Run plain Newton with junction limiting.
 
@@ -94,9 +95,11 @@ def newton(
     anchor
         A linear term to add to Kirchhoff's law.
     tangent
-        A matrix (n, n) to add to the Jacobian alone, without an anchor: it changes the steps, not the solution.
+        A matrix (n, n) to add to the Jacobian alone: it changes the steps, not the solution.
     by_element
         Sum Kirchhoff's law element by element: slower, and exact where conductances span many decades.
+    guess
+        Whether x0 is a guess of the solution; see :class:`~analogep.solve.limiting.Linearisation`.
     """
     model, size = system.model, system.model.plan.size
     batch = len(x0)
@@ -106,10 +109,11 @@ def newton(
     rows = np.zeros((batch, size))
     if size == 0:
         return NewtonResult(x, ~converged, rows, iterations)
-    solver = linear_solver(model, tangent if anchor is None else anchor.conductance)
+    added = [m for m in (tangent, None if anchor is None else anchor.conductance) if m is not None]
+    solver = linear_solver(model, sum(added[1:], added[0]) if added else None)
     alive = np.arange(batch)
     part = system
-    contact = Linearisation(system, x)
+    contact = Linearisation(system, x, guess)
     small = np.zeros(batch, dtype=bool)  # last step within tolerance, and nothing limited
     for iteration in range(options.max_iterations + 1):
         evaluate = evaluate_by_element if by_element else System.evaluate

@@ -146,7 +146,9 @@ def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[
     return newton(system, np.zeros_like(x0), options, tangent=_sharing(system.model)), ""
 
 
-def _sharing(model: Model) -> sp.csr_array:
+def _sharing(model: Model) -> sp.csr_array | None:
+    if not _has_pieces(model):
+        return None
     marks = np.zeros(model.plan.size)
     for b in model.nonlinear_multiports:
         bank = model.circuit.banks[b]
@@ -169,10 +171,12 @@ def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
     """Run Newton on the circuit as it is, from the end of a continuation."""
     options = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
     result = newton(system, x, options)
-    left = np.flatnonzero(~result.converged)
-    if len(left) and _has_pieces(system.model):
-        again = newton(system.select(left), x[left], options, tangent=_sharing(system.model))
-        result = _merge(result, left, again)
+    sharing, by_element = _sharing(system.model), conductance_spread(system.model) >= SPREAD
+    for tried, again in ((sharing is not None, False), (by_element, True)):
+        left = np.flatnonzero(~result.converged)
+        if tried and len(left):
+            other = newton(system.select(left), x[left], options, tangent=sharing, by_element=again)
+            result = _merge(result, left, other)
     return result
 
 
@@ -184,7 +188,7 @@ def line_search(system: System, x0: Array, options: NewtonOptions) -> tuple[Newt
     2⁻¹² of Newton's is taken all the same, to leave a place where no direction descends.
     """
     model, x = system.model, np.zeros_like(x0)
-    solver = linear_solver(model, _sharing(model) if _has_pieces(model) else None)
+    solver = linear_solver(model, _sharing(model))
     weight = 1.0 / (model.linear_diagonal + 1e-9 * model.linear_diagonal.max(initial=1.0))
     weight[len(model.plan.nodes) :] = 1.0
     alive = np.arange(len(x))
@@ -261,13 +265,14 @@ def _follow(at: Path, x: Array, step: float, smallest: float) -> tuple[Array, Ar
 def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow the solution while a shunt from every node to ground shrinks over fourteen decades."""
     typical, shunt = _shunts(system.model)
+    sharing = _sharing(system.model)
 
     def level(position: float) -> float:
         return float(typical * 10.0 ** (1.0 - 14.0 * position))
 
     def at(samples: Index, position: float, x: Array) -> NewtonResult:
         anchor = Anchor(shunt(level(position)), np.zeros_like(x))
-        return newton(system.select(samples), x, _brief(options, x), anchor)
+        return newton(system.select(samples), x, _brief(options, x), anchor, sharing)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 1.0 / 14.0, 2e-3)
     result = _certify(system, x, options)
@@ -278,8 +283,10 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
 def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow the solution while inputs, independent sources and nudge targets grow from nothing."""
 
+    sharing = _sharing(system.model)
+
     def at(samples: Index, position: float, x: Array) -> NewtonResult:
-        return newton(system.select(samples).scaled(position), x, _brief(options, x))
+        return newton(system.select(samples).scaled(position), x, _brief(options, x), tangent=sharing)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 0.1, 1e-3)
     result = _certify(system, x, options)
@@ -293,13 +300,15 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
     A level is the conductance C/h [S] of such a step; it shrinks while steps succeed.
     """
     typical, shunt = _shunts(system.model)
+    sharing = _sharing(system.model)
     x, iterations = np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     lowest = np.full(len(x0), 10.0 * typical)
     groups = [(np.arange(len(x0)), 10.0 * typical, 3.0, 0)]
     while groups:
         samples, level, factor, runs = groups.pop()
         start = x[samples]
-        result = newton(system.select(samples), start, _brief(options, start), Anchor(shunt(level), start.copy()))
+        anchor = Anchor(shunt(level), start.copy())
+        result = newton(system.select(samples), start, _brief(options, start), anchor, sharing)
         ok = result.converged
         iterations[samples] += result.iterations
         x[samples[ok]] = result.x[ok]
@@ -325,9 +334,10 @@ def random_starts(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     )
     brief = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
+    sharing = _sharing(system.model)
     failures = 0
     for s in range(len(x0)):
-        many = newton(system.select(np.full(len(starts), s)), starts, brief)
+        many = newton(system.select(np.full(len(starts), s)), starts, brief, tangent=sharing, guess=False)
         k = int(np.argmax(many.converged))
         one = NewtonResult(many.x[[k]], many.converged[[k]], many.residual[[k]], many.iterations[[k]])
         result = _merge(result, np.array([s]), one)
@@ -343,7 +353,7 @@ def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonR
     One sample at a time; after some in a row that were not solved, the rest are left.
     """
     model = system.model
-    tangent = _sharing(model) if _has_pieces(model) else None
+    tangent = _sharing(model)
     result = NewtonResult(
         np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     )
@@ -379,9 +389,9 @@ _LINE_SEARCHES = 30
 _CERTIFY = 60
 _STARTS = (0.0, 1.0, 5.0)  # spread [V] of the voltages from which homotopies start
 _HOPELESS = 4
-_SPREADS = (0.1, 1.0, 5.0, 20.0)  # of random voltages [V]
-_STARTS_EACH = 6
-_BRIEF = 20
+_SPREADS = (0.1, 0.3, 1.0, 5.0)  # of random voltages [V]
+_STARTS_EACH = 12
+_BRIEF = 40
 _MOST_RUNS = 30  # Newton runs of one continuation
 
 FALLBACKS: tuple[Strategy, ...] = (
