@@ -109,16 +109,16 @@ def train_problem(
     if problem.config.training.keep == "best" and problem.validation is None:
         what = '"best" needs a validation part; hold one out in the section data, or keep the last'
         raise ConfigError("configuration", [Fault("training.keep", what)])
-    folder, checkpoint = None, None
-    if resume is not None:
-        folder, checkpoint = RunFolder.resume(problem, resume)
-    training = _Training(problem, progress or Progress(), checkpoint)
-    if resume is None and out is not None:
-        folder = RunFolder.create(problem, out, training.checkpoint())
-    if folder is None:
-        return training.run(None, StopSignals())
+    progress = progress or Progress()
+    if out is None and resume is None:
+        return _Training(problem, progress, None).run(None, StopSignals())
     with StopSignals() as stop:
-        return training.run(folder, stop)
+        if resume is not None:
+            folder, checkpoint = RunFolder.resume(problem, resume)
+            return _Training(problem, progress, checkpoint).run(folder, stop)
+        assert out is not None
+        training = _Training(problem, progress, None)
+        return training.run(RunFolder.create(problem, out, training.checkpoint()), stop)
 
 
 class _Training:
