@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.spice.statements import number_of
+from analogep.spice.words import number_of
 
 _MOST_POINTS = 10_000_000
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from analogep.devices.behavioural import Behavioural, behavioural_class
 from analogep.errors import CircuitError
@@ -39,6 +40,20 @@ def substituted(text: str, parameters: Mapping[str, float]) -> str:
         return f"({parameters[name]!r})" if name in parameters else match.group()
 
     return _WORD.sub(value, text)
+
+
+def polynomial(coefficients: Sequence[float], ports: Sequence[tuple[str, ...]]) -> str:
+    """Return a polynomial of the voltages x1 … xn between pairs of nodes, as an expression.
+
+    The coefficients are those of 1, of x1 … xn, of x1², x1·x2 … xn², then of x1³ and so on, as in SPICE's POLY.
+    """
+    products = (p for degree in itertools.count() for p in itertools.combinations_with_replacement(ports, degree))
+    terms = [
+        "*".join([f"({c!r})", *(f"v({a},{b})" for a, b in product)])
+        for c, product in zip(coefficients, products, strict=False)
+        if c != 0.0
+    ]
+    return "+".join(terms) or "0"
 
 
 def with_nodes(text: str, rename: Callable[[str], str]) -> str:

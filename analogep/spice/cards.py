@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from analogep.constants import NOMINAL_TEMPERATURE
 from analogep.spice.analyses import Analysis, read_analysis
-from analogep.spice.expressions import Function, Parameters
+from analogep.spice.expressions import Function
 from analogep.spice.lexer import Line, Place, Source, assignments, parse_number, tokens
 from analogep.spice.models import KINDS, Model, kelvin, pairs_of, read_model
-from analogep.spice.statements import number_of
+from analogep.spice.parameters import Parameters
+from analogep.spice.words import number_of
 
 DEFAULT_GMIN = 1e-12
 """Junction shunt [S] that SPICE uses when the netlist does not say."""

@@ -9,10 +9,10 @@ and random numbers.
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from analogep.spice.arithmetic import FUNCTIONS, LEVELS, RANDOM
 from analogep.spice.lexer import parse_number
 
 _LEXEME = re.compile(
@@ -21,139 +21,11 @@ _LEXEME = re.compile(
 )
 
 
-def _sign(x: float) -> float:
-    return float((x > 0) - (x < 0))
-
-
-def _power_of_magnitude(x: float, y: float) -> float:
-    if x < 0:
-        raise ValueError("pwr of a negative number; use pow, or -pwr(-x, y)")
-    return math.pow(x, y)
-
-
-_FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
-    "sqrt": (1, math.sqrt),
-    "sqr": (1, lambda x: x * x),
-    "exp": (1, math.exp),
-    "ln": (1, math.log),
-    "log": (1, math.log),
-    "log10": (1, math.log10),
-    "abs": (1, abs),
-    "sgn": (1, _sign),
-    "int": (1, math.trunc),
-    "nint": (1, round),
-    "floor": (1, math.floor),
-    "ceil": (1, math.ceil),
-    "sin": (1, math.sin),
-    "cos": (1, math.cos),
-    "tan": (1, math.tan),
-    "asin": (1, math.asin),
-    "acos": (1, math.acos),
-    "atan": (1, math.atan),
-    "arctan": (1, math.atan),
-    "sinh": (1, math.sinh),
-    "cosh": (1, math.cosh),
-    "tanh": (1, math.tanh),
-    "asinh": (1, math.asinh),
-    "acosh": (1, math.acosh),
-    "atanh": (1, math.atanh),
-    "min": (2, min),
-    "max": (2, max),
-    "pow": (2, math.pow),
-    "pwr": (2, _power_of_magnitude),
-    "ternary_fcn": (3, lambda c, a, b: a if c else b),
-}
-_RANDOM = frozenset({"gauss", "agauss", "unif", "aunif", "limit"})
-_LEVELS: tuple[dict[str, Callable[[float, float], float]], ...] = (
-    {"||": lambda a, b: float(bool(a) or bool(b))},
-    {"&&": lambda a, b: float(bool(a) and bool(b))},
-    {
-        "==": lambda a, b: float(a == b),
-        "!=": lambda a, b: float(a != b),
-        "<>": lambda a, b: float(a != b),
-        "<": lambda a, b: float(a < b),
-        ">": lambda a, b: float(a > b),
-        "<=": lambda a, b: float(a <= b),
-        ">=": lambda a, b: float(a >= b),
-    },
-    {"+": operator.add, "-": operator.sub},
-    {
-        "*": operator.mul,
-        "/": operator.truediv,
-        "%": math.fmod,
-        "\\": lambda a, b: float(math.trunc(a / b)),
-    },
-)
 _DEEPEST = 50
 _MOST_CALLS = 10_000  # of user functions, which may call each other many times over
 _NESTED_CALLS = 10
 Function = tuple[tuple[str, ...], str]
 """A user's ``.func``: argument names and expression."""
-
-
-class Parameters(Mapping[str, float]):
-    """Netlist parameters, evaluated when first asked for, in whatever order they were written.
-
-    Parameters
-    ----------
-    definitions
-        Expressions by lower-case name.
-    outer
-        Where a name that is not defined here is looked up: the caller's parameters (ngspice looks along the
-        instance path, not at the place of the subcircuit's text).
-    functions
-        ``.func`` definitions by lower-case name; the outer ones are known too.
-    """
-
-    def __init__(
-        self,
-        definitions: Mapping[str, str],
-        outer: Parameters | None = None,
-        functions: Mapping[str, Function] | None = None,
-    ) -> None:
-        self._definitions = dict(definitions)
-        self._outer = outer
-        self._values: dict[str, float] = {}
-        self._open: list[str] = []
-        self.functions: dict[str, Function] = {**(outer.functions if outer else {}), **(functions or {})}
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self._definitions and self._outer is not None:
-            return self._outer[name]
-        if name not in self._values:
-            if name in self._open:
-                raise ValueError(f"parameter {name} is defined by itself")
-            if len(self._open) >= _DEEPEST:
-                raise ValueError(f"parameter {name} is defined through more than {_DEEPEST} others")
-            text = self._definitions[name]
-            self._open.append(name)
-            try:
-                self._values[name] = evaluate(text, self)
-            finally:
-                self._open.pop()
-        return self._values[name]
-
-    def assign(self, name: str, text: str) -> None:
-        """Give a parameter the value of an expression, in which its name still means what it meant before.
-
-        Raises
-        ------
-        ValueError
-            If the expression has no value.
-        """
-        self._values[name] = evaluate(text, self)
-        self._definitions[name] = text
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._definitions or (self._outer is not None and name in self._outer)
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._definitions
-        if self._outer is not None:
-            yield from (name for name in self._outer if name not in self._definitions)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def evaluate(text: str, parameters: Mapping[str, float]) -> float:
@@ -165,7 +37,7 @@ def evaluate(text: str, parameters: Mapping[str, float]) -> float:
         Numbers (with SPICE suffixes), parameter names in any case, the operators of this module's
         description, parentheses and the usual functions.
     parameters
-        Values by lower-case name; of :class:`Parameters`, also the user's functions.
+        Values by lower-case name; of :class:`~analogep.spice.parameters.Parameters`, also the user's functions.
 
     Raises
     ------
@@ -266,12 +138,12 @@ class _Parser:
 
     def binary(self, level: int, depth: int) -> _Tree:
         """Return operators of ``level`` and tighter ones, grouped from the left."""
-        if level == len(_LEVELS):
+        if level == len(LEVELS):
             return self.signed(depth)
         first = self.binary(level + 1, depth)
         rest: list[tuple[Callable[[float, float], float], _Tree]] = []
-        while sign := self.take(*_LEVELS[level]):
-            rest.append((_LEVELS[level][sign], self.binary(level + 1, depth)))
+        while sign := self.take(*LEVELS[level]):
+            rest.append((LEVELS[level][sign], self.binary(level + 1, depth)))
         if not rest:
             return first
 
@@ -334,8 +206,8 @@ class _Parser:
 
     def call(self, name: str, depth: int) -> _Tree:
         own: Mapping[str, Function] = getattr(self.parameters, "functions", {})
-        if name not in own and name not in _FUNCTIONS:
-            if name in _RANDOM:
+        if name not in own and name not in FUNCTIONS:
+            if name in RANDOM:
                 raise ValueError(f"{name} draws a random number in ngspice; give the value")
             raise ValueError(f"unknown function {name!r} in expression {self.text!r}")
         self.need("(")
@@ -343,12 +215,12 @@ class _Parser:
         while self.take(","):
             arguments.append(self.ternary(depth + 1))
         self.need(")")
-        count = len(own[name][0]) if name in own else _FUNCTIONS[name][0]
+        count = len(own[name][0]) if name in own else FUNCTIONS[name][0]
         if len(arguments) != count:
             raise ValueError(f"{name} takes {count} arguments, not {len(arguments)}, in {self.text!r}")
         if name in own:
             return lambda: self._own(own[name], [a() for a in arguments])
-        return lambda: self._apply(name, _FUNCTIONS[name][1], tuple(a() for a in arguments))
+        return lambda: self._apply(name, FUNCTIONS[name][1], tuple(a() for a in arguments))
 
     def _apply(self, name: str, function: Callable[..., float], arguments: tuple[float, ...]) -> float:
         try:

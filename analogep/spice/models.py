@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analogep.constants import CELSIUS_ZERO, thermal_voltage
-from analogep.spice.statements import Statement, number_of
+from analogep.spice.statements import Statement
+from analogep.spice.words import number_of
 
 if TYPE_CHECKING:
     from analogep.spice.cards import Cards

@@ -15,13 +15,14 @@ from analogep.solve import Nudge
 from analogep.spice.analyses import Analysis
 from analogep.spice.builder import Builder
 from analogep.spice.cards import read_cards
+from analogep.spice.definitions import read_definitions
 from analogep.spice.foreign import ForeignReader
 from analogep.spice.includes import Includer
 from analogep.spice.layers import flattened
 from analogep.spice.lexer import Line, Place, Source, logical_lines
 from analogep.spice.sections import INSIDE, OPENS, Section, SectionReader
 from analogep.spice.statements import Statement
-from analogep.spice.subcircuits import Flattener, read_definitions
+from analogep.spice.subcircuits import Flattener
 
 Array = NDArray[np.float64]
 Output = str | tuple[str, str]

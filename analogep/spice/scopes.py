@@ -51,7 +51,8 @@ def assignment_order(definitions: Mapping[str, str], functions: Mapping[str, Fun
 
 def _needed(text: str, functions: Mapping[str, Function]) -> set[str]:
     """Return the names in an expression, and in the functions that it calls."""
-    names, found = {word.lower() for word in _NAME.findall(text)}, set()
+    names = {word.lower() for word in _NAME.findall(text)}
+    found: set[str] = set()
     while new := names - found:
         found |= new
         for name in new & functions.keys():

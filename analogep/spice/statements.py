@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
-from analogep.spice.behaviour import substituted
-from analogep.spice.expressions import evaluate
-from analogep.spice.lexer import Line, Place, parse_number, tokens
+from analogep.spice.behaviour import polynomial, substituted
+from analogep.spice.lexer import Line, Place, tokens
+from analogep.spice.words import Words
 
 _WAVEFORMS = frozenset({"pulse", "sin", "pwl"})
 _FOREIGN_WAVEFORMS = frozenset({"exp", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"})
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _MOST_CONTROLS, _MOST_COEFFICIENTS = 20, 200
 _UNSUPPORTED = {
     "J": "JFETs are not supported",
@@ -90,70 +87,6 @@ def squeeze(text: str) -> str:
     return "".join(text.lower().split())
 
 
-class _Words:
-    """The tokens of one line, taken from the left; numbers may be parameters or expressions."""
-
-    def __init__(self, line: Line, parameters: Mapping[str, float]) -> None:
-        self.items = tokens(line.text)
-        self.at = 0
-        self.parameters = parameters
-
-    def more(self) -> bool:
-        return self.at < len(self.items)
-
-    def peek(self, ahead: int = 0) -> str:
-        place = self.at + ahead
-        return self.items[place].lower() if place < len(self.items) else ""
-
-    def word(self, what: str) -> str:
-        if not self.more():
-            raise ValueError(f"{what} is missing")
-        found = self.items[self.at]
-        if found in "={}'":
-            raise ValueError(f"expected {what}, found {found!r}")
-        self.at += 1
-        return found
-
-    def nodes(self, count: int) -> tuple[str, ...]:
-        return tuple(self.word(f"node {k + 1} of {count}") for k in range(count))
-
-    def number(self, what: str) -> float:
-        token = self.word(what)
-        try:
-            return number_of(token, self.parameters)
-        except ValueError as error:
-            raise ValueError(f"{what}: {error}") from None
-
-    def pairs(self, *, flags: tuple[str, ...] = ()) -> dict[str, float]:
-        """Take the rest as ``key=value`` pairs; words in ``flags`` may stand alone."""
-        found: dict[str, float] = {}
-        while self.more():
-            key = self.word("a keyword").lower()
-            if self.peek() == "=":
-                self.at += 1
-                if key in found:
-                    raise ValueError(f"{key} is given twice")
-                found[key] = self.number(key)
-            elif key not in flags:
-                raise ValueError(f"unexpected {key!r}")
-        return found
-
-
-def number_of(token: str, parameters: Mapping[str, float]) -> float:
-    """Return the value of a number, ``{expression}``, ``'expression'`` or parameter name.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these.
-    """
-    if token[0] in "{'" and len(token) > 1:
-        return evaluate(token[1:-1], parameters)
-    if _IDENTIFIER.fullmatch(token):
-        return evaluate(token, parameters)
-    return parse_number(token)
-
-
 def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
     """Parse one element line.
 
@@ -162,7 +95,7 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
     ValueError
         If it is malformed or of a kind that is not supported; the message names neither file nor line.
     """
-    words = _Words(line, parameters)
+    words = Words(line, parameters)
     if not words.more():
         raise ValueError("no element name")
     name = words.word("an element name")
@@ -177,7 +110,7 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _passive(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _passive(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     long = {"R": ("resistance", "r"), "C": ("capacitance", "c"), "L": ("inductance", "l")}[letter]
     what = long[0]
@@ -200,7 +133,7 @@ def _only_zero(extras: Mapping[str, float], known: frozenset[str], what: str) ->
             raise ValueError(f"{what} ({key}) is not supported")
 
 
-def _independent(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _independent(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     value: float | None = None
     waveform: tuple[str, tuple[float, ...]] | None = None
@@ -239,7 +172,7 @@ def _is_number(token: str) -> bool:
     return token[:1].isdigit() or token[:1] in "+-.{'"
 
 
-def _voltage_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _voltage_controlled(words: Words, letter: str, name: str, line: Line) -> Statement:
     form = words.items[3].lower() if len(words.items) > 3 else ""
     keys = ("value", "vol") if letter == "E" else ("value", "cur")
     if form in keys:
@@ -253,32 +186,27 @@ def _voltage_controlled(words: _Words, letter: str, name: str, line: Line) -> St
     return _finish(words, Statement(letter, name, nodes, words.number("gain"), line=line.number))
 
 
-def _polynomial(words: _Words, letter: str, name: str, line: Line) -> Statement:
-    """Return a polynomial of voltages x1 … xn; coefficients are those of 1, x1 … xn, x1², x1·x2 … xn², x1³ on."""
+def _polynomial(words: Words, letter: str, name: str, line: Line) -> Statement:
+    """Return a polynomial of voltages; see :func:`polynomial`."""
     nodes = words.nodes(2)
     words.word("poly")
     count = words.number("the number of controls")
     if not (count == int(count) and 1 <= count <= _MOST_CONTROLS):
         raise ValueError(f"poly takes 1 to {_MOST_CONTROLS} controls, not {count:g}")
     ports = [words.nodes(2) for _ in range(int(count))]
-    coefficients = []
+    coefficients: list[float] = []
     while words.more():
         coefficients.append(words.number(f"coefficient {len(coefficients) + 1}"))
         if len(coefficients) > _MOST_COEFFICIENTS:
             raise ValueError(f"more than {_MOST_COEFFICIENTS} coefficients")
     if len(coefficients) < 2:  # alone it is the constant to some simulators, the gain to others
         raise ValueError("poly needs the constant and at least one more coefficient")
-    products = (p for d in itertools.count() for p in itertools.combinations_with_replacement(ports, d))
-    terms = [
-        "*".join([f"({c!r})", *(f"v({a},{b})" for a, b in product)])
-        for c, product in zip(coefficients, products, strict=False)
-        if c != 0.0
-    ]
+    text = polynomial(coefficients, ports)
     extras = {"voltage": float(letter == "E")}
-    return Statement("B", name, nodes, reference=squeeze("+".join(terms) or "0"), extras=extras, line=line.number)
+    return Statement("B", name, nodes, reference=squeeze(text), extras=extras, line=line.number)
 
 
-def _current_controlled(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _current_controlled(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     source = words.word("the controlling source").lower()
     if source == "poly":
@@ -286,13 +214,13 @@ def _current_controlled(words: _Words, letter: str, name: str, line: Line) -> St
     return _finish(words, Statement(letter, name, nodes, words.number("gain"), source, line=line.number))
 
 
-def _finish(words: _Words, statement: Statement) -> Statement:
+def _finish(words: Words, statement: Statement) -> Statement:
     if words.more():
         raise ValueError(f"unexpected {words.peek()!r}")
     return statement
 
 
-def _diode(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _diode(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     model = words.word("the model name").lower()
     extras: dict[str, float] = {}
@@ -306,7 +234,7 @@ def _diode(words: _Words, letter: str, name: str, line: Line) -> Statement:
     return Statement(letter, name, nodes, reference=model, extras=extras, line=line.number)
 
 
-def _transistor(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _transistor(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(4)
     model = words.word("the model name").lower()
     extras: dict[str, float] = {}
@@ -324,7 +252,7 @@ _JUNCTION_SIZES = frozenset({"ad", "as", "pd", "ps", "nrd", "nrs"})
 """They scale model parameters that must be zero here."""
 
 
-def _switch(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _switch(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(4)
     model = words.word("the model name").lower()
     closed = 0.0
@@ -333,13 +261,13 @@ def _switch(words: _Words, letter: str, name: str, line: Line) -> Statement:
     return _finish(words, Statement(letter, name, nodes, 0.0, model, {"closed": closed}, line=line.number))
 
 
-def _behavioural(words: _Words, letter: str, name: str, line: Line) -> Statement:
+def _behavioural(words: Words, letter: str, name: str, line: Line) -> Statement:
     nodes = words.nodes(2)
     return _by_expression(words, name, nodes, {"i": False, "v": True}, line)
 
 
 def _by_expression(
-    words: _Words, name: str, nodes: tuple[str, ...], keys: Mapping[str, bool], line: Line
+    words: Words, name: str, nodes: tuple[str, ...], keys: Mapping[str, bool], line: Line
 ) -> Statement:
     """Return a source by its expression; its letter is B whatever the name begins with.
 
@@ -356,7 +284,7 @@ def _by_expression(
     return Statement("B", name, nodes, reference=squeeze(text), extras=extras, line=line.number)
 
 
-_Parser = Callable[[_Words, str, str, Line], Statement]
+_Parser = Callable[[Words, str, str, Line], Statement]
 _PARSERS: dict[str, _Parser] = {
     "R": _passive,
     "C": _passive,

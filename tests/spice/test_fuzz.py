@@ -25,7 +25,8 @@ _TEXT = """
     *@ *@+ bank crossbar element inputs given unset outputs exact open nudge end trainable= conductance
     .subckt .ends X1 params: .include .lib .endl .global .func .tran .dc .ic .nodeset v(a)=1 {a>b?1:2} {{ !
     f(x) sin pwl SW NMOS .op .temp .inc s1 S1 M1 L1 K1 on off W=1u uic {2**3} {-1^2} {pow(1,2)} a=1 a={a} 1Meg
-    V1 R1 F1 H1 E1 G1 D1 B1 X1 I={ {1/0} {((((1 a,b 0 gnd GND \x00 é µ \t ; $ // poly pulse dc ac area=0
+    V1 R1 F1 H1 E1 G1 D1 B1 X1 value= V= vol= ic=1 POLY(2)
+    I={ {1/0} {((((1 a,b 0 gnd GND \x00 é µ \t ; $ // poly pulse dc ac area=0
 """
 PIECES = st.sampled_from(_TEXT.split())
 
@@ -109,17 +110,32 @@ def test_no_element_is_dropped(written: Written) -> None:
     assert circuit.element_count == written.elements
 
 
-@examples(25)
-@given(netlists(), st.data())
-def test_a_netlist_in_several_files_is_the_same(written: Written, data: st.DataObject) -> None:
-    """Lines of the netlist moved into a file, which a line takes in at their place."""
-    lines = written.lines
+def in_files(data: st.DataObject, lines: list[str], folder: Path, depth: int) -> list[str]:
+    """Return lines of which parts are moved into files and sections of libraries, and parts of those again."""
     first = data.draw(st.integers(0, len(lines)))
     last = data.draw(st.integers(first, len(lines)))
+    inside, below = lines[first:last], data.draw(st.sampled_from(["", "parts", "more parts"]))
+    (folder / below).mkdir(exist_ok=True)
+    if depth > 1:
+        inside = in_files(data, inside, folder / below, depth - 1)
+    name = f"part{depth}.inc"
+    if data.draw(st.booleans()):
+        taken = f".lib '{Path(below) / name}' wanted"
+        inside = [".lib other", "R1 no such", ".endl other", ".lib Wanted", *inside, ".endl"]
+    else:
+        taken = f".include '{Path(below) / name}'"
+    (folder / below / name).write_text("\n".join(inside))
+    return [*lines[:first], taken, *lines[last:]]
+
+
+@examples(40)
+@given(netlists(), st.data())
+def test_a_netlist_in_nested_files_is_the_same(written: Written, data: st.DataObject) -> None:
+    """Lines of the netlist moved into files and libraries, up to four deep, taken in at their place."""
+    lines = written.lines
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "part.inc").write_text("\n".join(lines[first:last]))
-        text = "\n".join(["title", *lines[:first], ".include part.inc", *lines[last:], ".end"])
-        parts = read_netlist(text, base=folder).circuit
+        moved = in_files(data, lines, Path(folder), data.draw(st.integers(1, 4)))
+        parts = read_netlist("\n".join(["title", *moved, ".end"]), base=folder).circuit
     whole = read_netlist("\n".join(["title", *lines, ".end"])).circuit
     assert parts.nodes == whole.nodes
     assert [b.names for b in parts.banks] == [b.names for b in whole.banks]
