@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Bank
 from analogep.devices import OnePort
 from analogep.solve.model import Model
 from analogep.solve.system import Evaluation, System
@@ -46,8 +45,7 @@ def evaluate_by_element(
     v = system.voltages(x)
     total: Long = np.zeros(v.shape, dtype=np.longdouble)
     rows: Long = np.zeros(x.shape, dtype=np.longdouble)
-    for b in model.plan.linear_banks:
-        _add_one_ports(circuit.banks[b], v, total)
+    _add_one_ports(model, v, total)
     for c in circuit.crossbars:
         for s in range(len(v)):
             i = c.conductance * (v[s, c.rows][:, None] - v[s, c.columns])
@@ -62,14 +60,32 @@ def evaluate_by_element(
                 np.add.at(total.T, bank.pins[:, k], f[..., k].T)
             branches = model.plan.local_unknowns(circuit, b)[:, pins:]
             rows[:, branches.ravel()] = f[..., pins:].reshape(len(x), -1)
-    nodes = np.flatnonzero(model.plan.unknown >= 0)
-    np.add.at(rows.T, model.plan.unknown[nodes], (model.w[nodes] * total[:, nodes]).T)
+    plan = model.plan
+    rows[:, : len(plan.nodes)] += total[:, plan.nodes]  # each follows itself
+    rest = np.flatnonzero((plan.unknown >= 0) & (plan.elimination.root != np.arange(len(plan.unknown))))
+    if len(rest):
+        np.add.at(rows.T, plan.unknown[rest], (model.w[rest] * total[:, rest]).T)
     ev = system.add_nonlinear(x, np.zeros_like(x), junctions, local)
     return Evaluation((rows + ev.residual).astype(np.float64), ev.slopes, ev.magnitude)
 
 
-def _add_one_ports(bank: Bank, v: Array, total: Long) -> None:
-    assert issubclass(bank.device, OnePort)
-    i, _ = bank.device.current(v[:, bank.pins[:, 0]] - v[:, bank.pins[:, 1]], bank.values)
-    np.add.at(total.T, bank.pins[:, 0], i.T)
-    np.add.at(total.T, bank.pins[:, 1], -i.T)
+def _add_one_ports(model: Model, v: Array, total: Long) -> None:
+    """Add the currents of linear one-ports at node voltages v (B, N) to the sums ``total`` (B, N) in place."""
+    parts = []
+    for b in model.plan.linear_banks:
+        bank = model.circuit.banks[b]
+        assert issubclass(bank.device, OnePort)
+        i, _ = bank.device.current(v[:, bank.pins[:, 0]] - v[:, bank.pins[:, 1]], bank.values)
+        parts.append((bank.pins, np.broadcast_to(i, (len(v), bank.size))))
+    if model.dense:
+        for pins, i in parts:
+            np.add.at(total.T, pins[:, 0], i.T)
+            np.add.at(total.T, pins[:, 1], -i.T)
+        return
+    from analogep.solve.compensated import add_at
+
+    high, low = np.zeros(v.shape), np.zeros(v.shape)
+    for pins, i in parts:
+        add_at(high, low, pins, i)
+    total += high
+    total += low

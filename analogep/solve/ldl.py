@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.ordering import minimum_degree
+from analogep.solve.pattern import Pattern
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -50,15 +51,15 @@ class Symbolic:
     targets: NDArray[np.int32]
 
 
-def analyse(pattern: sp.csc_array) -> Symbolic:
+def analyse(pattern: Pattern | sp.csc_array) -> Symbolic:
     """Return the symbolic factorisation of a structurally symmetric pattern with a full diagonal.
 
     Parameters
     ----------
     pattern
-        CSC matrix with sorted indices; its values do not matter.
+        Pattern, or CSC matrix with sorted indices, whose values do not matter.
     """
-    size = pattern.shape[0]
+    size = len(pattern.indptr) - 1
     order = minimum_degree(pattern.indptr, pattern.indices)
     rank = np.empty(size, np.int64)
     rank[order] = np.arange(size)
@@ -96,22 +97,6 @@ def _upper(place, indptr, indices):  # type: ignore[no-untyped-def]
                 source[q] = p
                 q += 1
     return start, row, source
-
-
-@nb.njit(cache=True)
-def positions(indptr, indices, rows, columns):  # type: ignore[no-untyped-def]
-    """Return where entries (row, column) lie in the data of a CSC pattern that has them, with sorted indices."""
-    out = np.empty(len(rows), np.int64)
-    for k in range(len(rows)):
-        low, high = np.int64(indptr[columns[k]]), np.int64(indptr[columns[k] + 1]) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if indices[middle] < rows[k]:
-                low = middle + 1
-            else:
-                high = middle
-        out[k] = low
-    return out
 
 
 @nb.njit(cache=True)

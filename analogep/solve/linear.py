@@ -18,6 +18,7 @@ from analogep.solve.model import Model
 
 if TYPE_CHECKING:
     from analogep.solve.ldl import Factor, Symbolic
+    from analogep.solve.pattern import Pattern
 
 Array = NDArray[np.float64]
 
@@ -154,22 +155,35 @@ class SparseSolver:
     """
 
     def __init__(self, model: Model, shunt: sp.csr_array | None) -> None:
-        from analogep.solve.ldl import Factor, positions  # numba takes half a second to load
+        from analogep.solve.ldl import Factor  # numba takes half a second to load
+        from analogep.solve.pattern import pattern_for, positions
 
         slots, size = model.slots, model.plan.size
-        base = sp.csc_array(model.linear_matrix)
-        if shunt is not None:
-            base = sp.csc_array(base + shunt)
-        base.sort_indices()
-        pattern = _pattern(model, base)
-        self.base = np.zeros(pattern.nnz)
-        columns = np.repeat(np.arange(size), np.diff(base.indptr))
-        self.base[positions(pattern.indptr, pattern.indices, base.indices, columns)] = base.data
-        self.places = positions(pattern.indptr, pattern.indices, slots.rows, slots.columns)
+        free = model.plan.unknown >= 0
+        symmetric = not model.plan.multiport_banks and np.array_equal(model.w[free], model.t[free])
+        pattern: Pattern | sp.csc_array
+        if model.on_pattern and shunt is None:
+            pattern = pattern_for(model.circuit, model.plan)
+            by_rows = sp.csr_array(model.linear_matrix)
+            self.base: Array = by_rows.data if symmetric else sp.csc_array(by_rows).data
+            self.places = model.circuit.reuse(
+                "slot_places",
+                model.circuit.constraint_banks,
+                lambda: positions(pattern.indptr, pattern.indices, slots.rows, slots.columns),
+            )
+        else:
+            base = sp.csc_array(model.linear_matrix)
+            if shunt is not None:
+                base = sp.csc_array(base + shunt)
+            base.sort_indices()
+            pattern = _pattern(model, base)
+            self.base = np.zeros(pattern.nnz)
+            columns = np.repeat(np.arange(size), np.diff(base.indptr))
+            self.base[positions(pattern.indptr, pattern.indices, base.indices, columns)] = base.data
+            self.places = positions(pattern.indptr, pattern.indices, slots.rows, slots.columns)
         self.indices, self.indptr, self.size = pattern.indices, pattern.indptr, size
         self.factor: Factor | None = None
-        free = model.plan.unknown >= 0
-        if not model.plan.multiport_banks and np.array_equal(model.w[free], model.t[free]):
+        if symmetric:
             self.factor = Factor(_symbolic(model, pattern))
 
     def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
@@ -200,13 +214,17 @@ def _pattern(model: Model, base: sp.csc_array) -> sp.csc_array:
     return pattern
 
 
-def _symbolic(model: Model, pattern: sp.csc_array) -> Symbolic:
+def _symbolic(model: Model, pattern: Pattern | sp.csc_array) -> Symbolic:
     """Return the symbolic factorisation, kept with the topology as long as the pattern is the same."""
     derived = model.circuit.topology.derived
     kept = derived.get("symbolic")
-    if kept is not None and np.array_equal(kept[0], pattern.indptr) and np.array_equal(kept[1], pattern.indices):
-        found: Symbolic = kept[2]
-        return found
+    if kept is not None:
+        indptr, indices, found = kept
+        if indices is pattern.indices or (
+            np.array_equal(indptr, pattern.indptr) and np.array_equal(indices, pattern.indices)
+        ):
+            known: Symbolic = found
+            return known
     from analogep.solve.ldl import analyse
 
     fresh = analyse(pattern)

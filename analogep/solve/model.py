@@ -110,7 +110,12 @@ class Model:
 
     @cached_property
     def linear_matrix(self) -> Array | sp.csr_array:
-        """Jacobian of the linear part, (n, n), dense for small circuits."""
+        """Jacobian of the linear part, (n, n), dense for small circuits.
+
+        Sparse, it may store zeros: where :attr:`on_pattern`, its pattern is :func:`pattern_for`'s.
+        """
+        if self.on_pattern:
+            return self._conductances()
         entries = _Entries()
         circuit, plan = self.circuit, self.plan
         for b in plan.linear_banks:
@@ -134,6 +139,30 @@ class Model:
         for c in circuit.crossbars:
             self._add_crossbar(dense, c.rows, c.columns, c.conductance)
         return dense
+
+    @property
+    def on_pattern(self) -> bool:
+        """Whether this is a large circuit of one-ports alone, whose matrices share one symmetric pattern."""
+        return not (self.dense or self.plan.multiport_banks or self.circuit.crossbars)
+
+    def _conductances(self) -> sp.csr_array:
+        """Return the Jacobian of the linear part of a large circuit of one-ports."""
+        from analogep.solve.pattern import Pattern, add_conductances, pattern_for
+
+        circuit, plan, derived = self.circuit, self.plan, self.circuit.topology.derived
+        pattern: Pattern = pattern_for(circuit, plan)
+        data = np.zeros(len(pattern.indices))
+        for b in plan.linear_banks:
+            bank = circuit.banks[b]
+            _, g = _one_port(bank).current(np.zeros(bank.size), bank.values)
+            if np.any(g):
+                u = plan.unknown[bank.pins]
+                if f"places {b}" not in derived:
+                    derived[f"places {b}"] = pattern.pair_places(u)
+                places = derived[f"places {b}"]
+                t, w = self.t[bank.pins], self.w[bank.pins]
+                add_conductances(data, pattern.diagonal, places, u, t, w, np.broadcast_to(g, bank.size))
+        return sp.csr_array((data, pattern.indices, pattern.indptr), shape=(plan.size, plan.size))
 
     @cached_property
     def linear_diagonal(self) -> Array:
