@@ -51,7 +51,7 @@ def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
+def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
     """Solve one node: G v + Σ diodes = I within [low, high].
 
     Returns v, the step that the first Newton iteration asked for, and the residual [A] before it. Newton
@@ -196,7 +196,7 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
                 into = inflow[n]
                 if partner[n] >= 0:
                     into += coupling[n] * xb[partner[n]]
-                v, step, f = _node(
+                v, step, f = solve_node(
                     xb[n],
                     diagonal[n],
                     into,

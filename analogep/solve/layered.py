@@ -218,7 +218,7 @@ def _clamps(circuit: Circuit, model: Model) -> _Clamps:
     return _Clamps(as_index[0], as_index[1], as_index[2], s_, as_index[3], as_index[4], t_)
 
 
-def _bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
+def node_bounds(lm: LayeredModel, known: Array, size: int) -> tuple[Array, Array]:
     """Return the lower and upper bounds (B, n) [V] that ideal diodes set."""
     k, t = lm.clamps, lm.model.t
     batch = len(known) if len(k.unknown) else 1
@@ -275,7 +275,7 @@ def solve_layered(
     size, batch = len(plan.nodes), len(inputs)
     conductance, current, partner, coupling = _nudge_terms(model, nudge, system.known)
     current = current - system.offset[:, :size]
-    low, high = _bounds(lm, system.known, size)
+    low, high = node_bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
     np.clip(x, low, high, out=x)
     # A block step presumes that a node's bounds leave room and that its conductance is positive.

@@ -1,0 +1,319 @@
+"""Runs compiled updates on all cores, a few hundred at a time, and hands over what does not settle."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.errors import ConvergenceError, InputError
+from analogep.learning.costs import NUDGE_FORMS, NudgeForm
+from analogep.learning.fused.chain import Chain
+from analogep.learning.rules import VARIANTS, Variant
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Precision = Literal["float32", "float64"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+MOST_SWEEPS = 2000
+"""Sweeps after which a phase that has to settle counts as stalled."""
+
+
+@dataclass(frozen=True)
+class FusedSettings:
+    """How the compiled epochs run.
+
+    Attributes
+    ----------
+    beta
+        Nudging strength β [S].
+    variant, nudge
+        As in :class:`~analogep.learning.EquilibriumPropagation`.
+    sweeps
+        Block steps per phase, to match a paper; 0 lets every phase settle.
+    tolerance
+        Largest move of a node in the last sweep, relative to the largest voltage (at least 1 V). In float32 it
+        is never below 1e-6.
+    precision
+        ``"float32"`` or ``"float64"``.
+    threads
+        How many threads share an update; 0 measures whether several are faster than one as it goes. The result
+        is the same to the last bit.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range; names it.
+    """
+
+    beta: float
+    variant: Variant = "centered"
+    nudge: NudgeForm = "error"
+    sweeps: int = 0
+    tolerance: float = 1e-9
+    precision: Precision = "float64"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < self.beta < np.inf:
+            faults.append(f"beta = {self.beta:g} S must be finite and positive")
+        if self.variant not in VARIANTS:
+            faults.append(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
+        if self.nudge not in NUDGE_FORMS:
+            faults.append(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
+        if self.sweeps < 0:
+            faults.append(f"sweeps = {self.sweeps} must not be negative")
+        if not 0 < self.tolerance <= 1e-3:
+            faults.append(f"tolerance = {self.tolerance:g} must lie in (0, 1e-3]")
+        if self.precision not in PRECISIONS:
+            faults.append(f"unknown precision {self.precision!r}; use one of {', '.join(PRECISIONS)}")
+        if self.threads < 0:
+            faults.append(f"threads = {self.threads} must not be negative")
+        if faults:
+            raise InputError("fused epochs: " + "; ".join(faults))
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """β of the two phases [S]."""
+        return {"positive": (0.0, self.beta), "negative": (-self.beta, 0.0)}.get(
+            self.variant, (-self.beta, self.beta)
+        )
+
+
+@dataclass
+class _Choice:
+    """How many threads to use: measured, and measured again now and then, since machines are shared."""
+
+    most: int
+    pace: dict[int, float] = field(default_factory=dict)  # seconds per update
+    runs: int = 0
+
+    AGAIN = 40
+    """Runs after which the other choice is tried again."""
+
+    fixed: bool = False
+
+    def next(self) -> int:
+        """Return how many threads to use now."""
+        self.runs += 1
+        if self.fixed or self.most == 1:
+            return self.most
+        for threads in (1, self.most):
+            if threads not in self.pace:
+                return threads
+        best = min(self.pace, key=lambda threads: self.pace[threads])
+        if self.runs % self.AGAIN == 0:
+            return self.most if best == 1 else 1
+        return best
+
+    def note(self, threads: int, pace: float) -> None:
+        """Note what an update took [s]."""
+        self.pace[threads] = pace
+
+
+class FusedEpochs:
+    """Trains a chain of crossbars on classes, with plain gradient descent.
+
+    Parameters
+    ----------
+    circuit
+        The circuit, a chain (see :func:`~analogep.learning.fused.why_not`).
+    lines
+        Voltages (S, F) [V] of the clamped lines, without the negated half if ``doubled``.
+    targets
+        Target voltages (S, O) [V].
+    rates, bounds
+        Per block, as in :class:`~analogep.learning.SGD`; a trainable block without a rate does not move.
+    batch
+        Samples per update.
+    settings
+        How to run.
+    doubled
+        Whether the circuit's inputs are (x, −x) for lines at x.
+
+    Raises
+    ------
+    NotAChain
+        If the circuit is no chain.
+    InputError
+        If lines or targets do not fit it.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        lines: NDArray[np.floating],
+        targets: NDArray[np.floating],
+        *,
+        rates: Mapping[str, float],
+        bounds: Mapping[str, tuple[float, float]],
+        batch: int,
+        settings: FusedSettings,
+        doubled: bool = False,
+    ) -> None:
+        self.settings, self.batch, self.doubled = settings, batch, doubled
+        self.rates, self.bounds = dict(rates), dict(bounds)
+        self.dtype: np.dtype[np.floating] = np.dtype(settings.precision)
+        count = len(circuit.input_nodes) // (2 if doubled else 1)
+        if lines.ndim != 2 or lines.shape[1] != count:
+            raise InputError(f"lines have shape {lines.shape}; expected (samples, {count})")
+        if targets.shape != (len(lines), len(circuit.output_pairs)):
+            raise InputError(
+                f"targets have shape {targets.shape}; expected {(len(lines), len(circuit.output_pairs))}"
+            )
+        self.data = np.ascontiguousarray(lines, dtype=self.dtype)
+        self.targets = np.ascontiguousarray(targets, dtype=self.dtype)
+        most = settings.threads or min(os.cpu_count() or 1, batch // 2 or 1)
+        self.choice = _Choice(most, fixed=settings.threads > 0)
+        self.lost = np.zeros(len(lines))
+        self.wrong = np.zeros(len(lines), np.bool_)
+        self._load(circuit, 1)
+
+    def _load(self, circuit: Circuit, parts: int) -> None:
+        self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=parts)
+        self.parts = parts
+        net = self.chain.net
+        rooms = self.batch + self.batch % 2
+        self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
+        self._free = np.zeros(rooms * int(net.node[-1]), self.dtype)
+        self._nudged = np.zeros(2 * rooms * int(net.node[-1]), self.dtype)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit with its present parameters."""
+        return self.chain.circuit.with_parameters(self.chain.parameters())
+
+    def load(self, circuit: Circuit) -> None:
+        """Take the parameters of ``circuit``, which has the same topology."""
+        self._load(circuit, self.parts)
+
+    def _step(self, factor: float) -> object:
+        from analogep.learning.fused.kernels.arrays import Step
+
+        chain, (b1, b2) = self.chain, self.settings.betas
+        free = (-np.inf, np.inf)
+        rates, bounds, bias_rates, bias_bounds = [], [], [], []
+        for g, c in enumerate(chain.circuit.crossbars):
+            scale = chain.shape.scale[g] * factor / (b2 - b1)
+            block = f"{c.name}.conductance"
+            rates.append(0.5 * scale * self.rates.get(block, 0.0) if c.trainable else 0.0)
+            bounds.append(self.bounds.get(block, (0.0, np.inf)) if c.trainable else free)
+            bias = chain.bias_block(g)
+            bias_rates.append(0.0 if bias is None else scale * self.rates.get(bias, 0.0))
+            bias_bounds.append(free if bias is None else self.bounds.get(bias, free))
+        arrays = [np.array(a, dtype=self.dtype) for a in ((b1, b2), rates, bias_rates, bounds, bias_bounds)]
+        return Step(arrays[0], self.settings.nudge == "frozen", *arrays[1:])
+
+    def _stop(self, sweeps: int) -> object:
+        from analogep.learning.fused.kernels.arrays import Stop
+
+        tolerance = max(self.settings.tolerance, 1e-6 if self.dtype == np.float32 else 0.0)
+        eps = float(np.finfo(self.dtype).eps)
+        return Stop(sweeps or MOST_SWEEPS, 0.0 if sweeps else tolerance, 4.0 * eps)
+
+    def _owners(self, threads: int) -> Index:
+        """Share the tiles out: the largest first, each to the thread with the least to do."""
+        net = self.chain.net
+        rows = np.append(self.chain.circuit.crossbars[0].conductance.shape[0], net.shape[1:, 1] - net.shape[1:, 0])
+        cost = (net.tiles[:, 2] - net.tiles[:, 1]) * rows[net.tiles[:, 0]]
+        load, owner = np.zeros(threads), np.zeros(len(cost), np.int64)
+        for t in np.argsort(-cost, kind="stable"):
+            owner[t] = np.argmin(load)
+            load[owner[t]] += cost[t]
+        return owner
+
+    def run(self, order: Index, factor: float = 1.0) -> int:
+        """Train on the samples ``order``, batch after batch; returns how many were done.
+
+        Fewer than all are done if a phase of some batch did not settle: the parameters are then those before
+        this batch. ``lost`` (S,) [V²] and ``wrong`` (S,) hold the cost and the error of each sample's free phase.
+
+        Parameters
+        ----------
+        order
+            Samples, as indices into ``lines``.
+        factor
+            Factor on all rates.
+
+        Raises
+        ------
+        ConvergenceError
+            If a fixed number of sweeps drives voltages beyond all bounds.
+        """
+        from analogep.learning.fused.kernels.arrays import Lines
+        from analogep.learning.fused.kernels.loops import train
+        from analogep.learning.fused.kernels.updates import line_currents
+
+        if not len(order):
+            return 0
+        threads = self.choice.next()
+        if threads != self.parts:
+            self._load(self.circuit, threads)
+        began = time.perf_counter()
+        net, lines = self.chain.net, Lines(self.data, self.chain.extra)
+        order = np.ascontiguousarray(order, dtype=np.int64)
+        line_currents(net, lines, order[: self.batch], self._into[0])
+        status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
+        shared = (
+            counter, self._owners(threads), net, lines, self.targets, order, self.batch,
+            self._step(factor), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
+            self.lost, self.wrong, status,
+        )  # fmt: skip
+        helpers = [threading.Thread(target=train, args=(k, threads, *shared)) for k in range(1, threads)]
+        for helper in helpers:
+            helper.start()
+        train(0, threads, *shared)
+        for helper in helpers:
+            helper.join()
+        done = len(order)
+        if status[0]:
+            done = int(status[1]) * self.batch
+            if self.settings.sweeps:
+                raise ConvergenceError(
+                    f"{int(status[0])} phases ran away within {self.settings.sweeps} sweeps; use a smaller β or "
+                    "rate, or sweeps = 0 to let phases settle"
+                )
+        self.choice.note(threads, (time.perf_counter() - began) * self.batch / max(done, 1))
+        return done
+
+    def outputs(self, lines: NDArray[np.floating]) -> Array:
+        """Return the outputs (S, O) [V] of settled free phases for lines at (S, F) [V].
+
+        Raises
+        ------
+        ConvergenceError
+            If some sample does not settle.
+        """
+        from analogep.learning.fused.kernels.arrays import Lines
+        from analogep.learning.fused.kernels.loops import BLOCK, predict
+
+        data = Lines(np.ascontiguousarray(lines, dtype=self.dtype), self.chain.extra)
+        out = np.zeros((len(lines), self.targets.shape[1]), self.dtype)
+        threads = self.choice.most
+        edges = [BLOCK * (len(lines) * k // (threads * BLOCK)) for k in range(threads)] + [len(lines)]
+        failed = np.zeros(threads, np.int64)
+
+        def work(k: int) -> None:
+            failed[k] = predict(self.chain.net, data, self._stop(0), edges[k], edges[k + 1], out)
+
+        helpers = [threading.Thread(target=work, args=(k,)) for k in range(1, threads)]
+        for helper in helpers:
+            helper.start()
+        work(0)
+        for helper in helpers:
+            helper.join()
+        if failed.any():
+            raise ConvergenceError(
+                f"the free phase of {int(failed.sum())} of {len(lines)} samples did not settle within "
+                f"{MOST_SWEEPS} sweeps; loosen the tolerance or use the newton engine"
+            )
+        return out.astype(np.float64)

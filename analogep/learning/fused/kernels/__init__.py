@@ -1,0 +1,15 @@
+"""Compiled loops of the fused epochs (numba, cached on disk after the first use).
+
+What makes them fast (Scellier 2024, section 4, and what follows from it):
+
+* the clamped lines' current into the first layer is computed once per sample, in the same pass over the first
+  crossbar that applies the update of the batch before; lines at 0 V cost nothing;
+* the update of a crossbar is a product of rank 2B, applied and clipped in one pass, which also leaves the new
+  row and column sums; nothing of shape (batch, rows, columns) exists;
+* two barriers per update are all that threads need: pairs of samples are shared out for the phases, tiles of
+  columns for the update. Every number is computed by one thread, in an order that does not depend on how many
+  there are, so the result is the same to the last bit for any number of threads.
+
+``arrays`` names what the loops share, ``phases`` lets samples settle, ``updates`` changes crossbars, ``loops``
+puts an epoch together, ``sync`` makes the threads wait for each other.
+"""

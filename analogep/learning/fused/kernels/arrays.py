@@ -1,0 +1,108 @@
+"""What the compiled loops share, as named tuples of arrays (numba passes them as they are)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+Real = NDArray[Any]
+"""float32 or float64, the same in all arrays of a network."""
+
+
+class Net(NamedTuple):
+    """A chain of crossbars; group g holds the columns of crossbar g. See :class:`~..chain.Shape`.
+
+    ``node`` (groups + 1,), ``shape`` (crossbars, 4): first and last of its rows in the row arrays, columns, start
+    of its weights. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds, columns of the tile) and
+    then its constant lines, the others row by row. ``sums`` (n,) are column sums, ``shares`` row sums by tile from
+    ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number within the crossbar. ``leak``,
+    ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained currents [A] of each node; ``low``
+    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions.
+    """
+
+    kinds: int
+    node: Index
+    shape: Index
+    weights: Real
+    sums: Real
+    shares: Real
+    share_start: Index
+    tiles: Index
+    leak: Real
+    steady: Real
+    bias: Real
+    row_t: Real
+    row_w: Real
+    row_group: Index
+    row_known: Real
+    low: Real
+    high: Real
+    law: Index
+    junction_start: Index
+    junctions: NDArray[np.float64]
+    fixed: NDArray[np.float64]
+    partner: Index
+    position: Index
+
+
+class Lines(NamedTuple):
+    """What clamps the first crossbar: ``data`` (S, F) [V], and the voltages ``extra`` (E,) of constant lines."""
+
+    data: Real
+    extra: Real
+
+
+class Stop(NamedTuple):
+    """When a phase ends: after ``sweeps`` if ``tolerance`` is zero, else once no node moves by more.
+
+    ``tolerance`` is relative to the largest voltage (at least 1 V), ``rounding`` what a move of nothing is.
+    """
+
+    sweeps: int
+    tolerance: float
+    rounding: float
+
+
+class Step(NamedTuple):
+    """One update: β [S] of the two phases (2,), frozen or not, rates and bounds of crossbars and biases.
+
+    ``rates`` hold the energy's scale and ½/(β₂ − β₁), ``bias_rates`` scale and 1/(β₂ − β₁).
+    """
+
+    betas: Real
+    frozen: bool
+    rates: Real
+    bias_rates: Real
+    bounds: Real
+    bias_bounds: Real
+
+
+class Phase(NamedTuple):
+    """State and scratch of the lanes (samples, or samples in a nudged phase) that settle together.
+
+    ``state`` is flat, group after group, (lanes, n_g) each; ``into`` (lanes · widest group), ``settled`` (lanes,)
+    sweeps each lane took, negative if it did not settle.
+    """
+
+    state: Real
+    into: Real
+    row: Real
+    chosen: Index
+    settled: Index
+    before: NDArray[np.float64]
+    move: NDArray[np.float64]
+
+
+class Nudging(NamedTuple):
+    """How outputs are nudged, per lane of a sample.
+
+    A conductance ``beta`` [S] to ``target`` (B, O) [V], or the current ``freeze`` · ``error`` (B, O) [A].
+    """
+
+    beta: Real
+    target: Real
+    freeze: Real
+    error: Real

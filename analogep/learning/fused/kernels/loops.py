@@ -1,0 +1,296 @@
+"""Many updates in one call, and the free phases of many samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from analogep.learning.fused.kernels.arrays import Nudging, Phase
+from analogep.learning.fused.kernels.phases import CHUNK, relax
+from analogep.learning.fused.kernels.sync import add, barrier
+from analogep.learning.fused.kernels.updates import line_currents, update_constant, update_first, update_inner
+from analogep.solve.compiled import compiled
+
+
+@compiled
+def _workspace(net):  # type: ignore[no-untyped-def]
+    """Return (most rows of a crossbar, widest crossbar, scratch that fits any of them)."""
+    rows, widest = 1, 1
+    for k in range(len(net.shape)):
+        rows = max(rows, net.shape[k, 1] - net.shape[k, 0])
+        widest = max(widest, net.shape[k, 2])
+    return rows, widest, np.zeros(max(2 * widest, 4 * max(8, CHUNK), 4 * rows), net.weights.dtype)
+
+
+@compiled
+def hold(net, held):  # type: ignore[no-untyped-def]
+    """Set the conductance (n,) that holds each node."""
+    for j in range(len(held)):
+        held[j] = net.sums[j] + net.leak[j]
+    for t in range(len(net.tiles)):
+        c = net.tiles[t, 0]
+        if c == 0:
+            continue
+        r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
+        s0 = net.share_start[c] + net.tiles[t, 3] * rows
+        here = net.node[c - 1]
+        for r in range(rows):
+            j = net.row_group[r0 + r]
+            if j >= 0:
+                held[here + j] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
+
+
+@compiled
+def _output(net, ends, k):  # type: ignore[no-untyped-def]
+    """Return output ``k`` from the voltages of the last group."""
+    o = ends.dtype.type(0)
+    for j in range(len(ends)):
+        if net.position[j] == k:
+            o += ends[j]
+        elif net.position[j] == -k - 2:
+            o -= ends[j]
+    return o
+
+
+@compiled
+def _moves(many, rooms, per, betas, start, size, first, last, free, nudged, difference, total):  # type: ignore[no-untyped-def]
+    """Set difference and sum (B, n) of the two phases at the nodes ``first`` to ``last`` of one group."""
+    for b in range(many):
+        at = rooms * start + b * size
+        to = 2 * rooms * start + per * b * size
+        for j in range(first, last):
+            x1 = free[at + j]
+            x2 = x1
+            if betas[0] != 0:
+                x1 = nudged[to + j]
+            if betas[1] != 0:
+                x2 = nudged[to + (per - 1) * size + j]
+            difference[b, j] = x2 - x1
+            total[b, j] = x2 + x1
+
+
+@compiled
+def train(  # type: ignore[no-untyped-def]
+    thread, threads, counter, owner, net, lines, targets, order, batch, step, stop, into, free, nudged, lost,
+    wrong, status,
+):  # fmt: skip
+    """Train on the samples ``order``, as thread number ``thread`` of ``threads``.
+
+    ``owner`` (T,) is the thread of each tile, ``counter`` the barrier's; ``into`` (2, B, n0), ``free`` and
+    ``nudged`` (lanes of :class:`Phase`) are shared scratch, ``into[0]`` holding the first batch's line currents.
+    ``lost`` (S,) gets each sample's cost [V²] and ``wrong`` (S,) whether its free phase chose another class.
+    ``status`` (2,) counts lanes that did not settle, in batch number ``status[1]``, which is then not applied.
+    """
+    crossbars = len(net.shape)
+    nodes = net.node[crossbars]
+    dtype = net.weights.dtype
+    kind = dtype.type
+    zero = kind(0)
+    outputs = targets.shape[1]
+    per = 0
+    for q in range(2):
+        if step.betas[q] != 0:
+            per += 1
+    rows, widest, scratch = _workspace(net)
+    rooms = batch + batch % 2  # lanes of the free phase: whole pairs
+    work = np.zeros(2 * rooms * widest, dtype)
+    chosen = np.zeros(rows + 1, np.int64)
+    settled = np.zeros(2 * rooms, np.int64)
+    before = np.zeros(2 * rooms)
+    move = np.zeros(2 * rooms)
+    wanted = np.zeros((batch, outputs), dtype)
+    error = np.zeros((batch, outputs), dtype)
+    conductance = np.zeros(per, dtype)
+    current = np.zeros(per, dtype)
+    k = 0
+    for q in range(2):
+        if step.betas[q] != 0:
+            if step.frozen:
+                current[k] = -step.betas[q]
+            else:
+                conductance[k] = step.betas[q]
+            k += 1
+    off = np.zeros(per, dtype)
+    rest = Phase(free, work, scratch, chosen, settled, before, move)
+    pushed = Phase(nudged, work, scratch, chosen, settled, before, move)
+    quiet = Nudging(off, wanted, off, error)
+    nudging = Nudging(conductance, wanted, current, error)
+    held = np.zeros(nodes, dtype)
+    shift_all = np.zeros((batch + 3) * net.shape[0, 2], dtype)
+    fresh_all = np.zeros(batch * net.shape[0, 2], dtype)
+    level = np.zeros(net.shape[0, 2], dtype)
+    dr = np.zeros((batch, rows), dtype)
+    sr = np.zeros((batch, rows), dtype)
+    dc = np.zeros((batch, widest), dtype)
+    sc = np.zeros((batch, widest), dtype)
+    last_node = net.node[crossbars - 1]
+    top = nodes - last_node
+    features, constants = lines.data.shape[1], len(lines.extra)
+    passed = 0
+    for u in range((len(order) + batch - 1) // batch):
+        now = order[u * batch : min((u + 1) * batch, len(order))]
+        nxt = order[min((u + 1) * batch, len(order)) : min((u + 2) * batch, len(order))]
+        many = len(now)
+        pairs = (many + 1) // 2
+        b0 = min(2 * (pairs * thread // threads), many)
+        b1 = min(2 * (pairs * (thread + 1) // threads), many)
+        if b1 > b0:
+            hold(net, held)
+            for b in range(b0, b1):
+                for k in range(outputs):
+                    wanted[b, k] = targets[now[b], k]
+            for g in range(crossbars):
+                size = net.node[g + 1] - net.node[g]
+                for k in range(rooms * net.node[g] + b0 * size, rooms * net.node[g] + b1 * size):
+                    free[k] = zero
+            relax(b0, b1, rooms, 1, into[u % 2], held, quiet, stop, net, rest)
+            failed = 0
+            for v in range(b0, b1):
+                failed += settled[v] < 0
+            for b in range(b0, b1):
+                ends = free[rooms * last_node + b * top : rooms * last_node + (b + 1) * top]
+                cost = 0.0
+                best = 0
+                right = 0
+                value = -math.inf
+                most = -math.inf
+                for k in range(outputs):
+                    o = _output(net, ends, k)
+                    miss = o - wanted[b, k]
+                    error[b, k] = miss
+                    cost += 0.5 * float(miss) * float(miss)
+                    if o > value:
+                        value = o
+                        best = k
+                    if wanted[b, k] > most:
+                        most = wanted[b, k]
+                        right = k
+                lost[now[b]] = cost
+                wrong[now[b]] = best != right
+                for g in range(crossbars):
+                    size = net.node[g + 1] - net.node[g]
+                    for p in range(per):
+                        to = 2 * rooms * net.node[g] + (per * b + p) * size
+                        at = rooms * net.node[g] + b * size
+                        for j in range(size):
+                            nudged[to + j] = free[at + j]
+            relax(per * b0, per * b1, 2 * rooms, per, into[u % 2], held, nudging, stop, net, pushed)
+            for v in range(per * b0, per * b1):
+                failed += settled[v] < 0
+            if failed:
+                status[1] = u
+                add(status, 0, failed)  # type: ignore[call-arg]
+        passed = barrier(counter, threads, passed)
+        if status[0] != 0:
+            return
+        for t in range(len(net.tiles)):
+            if owner[t] != thread:
+                continue
+            c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
+            size, n0 = net.shape[c, 2], net.node[c]
+            _moves(many, rooms, per, step.betas, n0, size, first, last, free, nudged, dc, sc)
+            for j in range(first, last):
+                total = zero
+                for b in range(many):
+                    total += dc[b, j]
+                new = net.bias[n0 + j] + step.bias_rates[c] * total / kind(many)
+                net.bias[n0 + j] = min(max(new, step.bias_bounds[c, 0]), step.bias_bounds[c, 1])
+            rate = step.rates[c] / kind(many)
+            lo, hi = step.bounds[c, 0], step.bounds[c, 1]
+            if c == 0:
+                width = last - first
+                shift = shift_all[: (batch + 3) * width].reshape(batch + 3, width)
+                fresh = fresh_all[: batch * width].reshape(batch, width)
+                for b in range(many):
+                    for j in range(width):
+                        shift[b, j] = kind(-2) * rate * dc[b, first + j]
+                for b in range(many, many + 3):
+                    for j in range(width):
+                        shift[b, j] = zero
+                for j in range(width):
+                    total = zero
+                    for b in range(many):
+                        total += dc[b, first + j] * sc[b, first + j]
+                    level[j] = rate * total
+                count = features * net.kinds
+                place = first * (count + constants)
+                table = net.weights[place : place + count * width].reshape(features, net.kinds, width)
+                sums = net.sums[n0 + first : n0 + last]
+                update_first(table, lines.data, now, nxt, shift, level[:width], lo, hi, sums, fresh, scratch)
+                place += count * width
+                ends2 = net.weights[place : place + constants * width].reshape(constants, width)
+                update_constant(ends2, lines.extra, many, len(nxt), shift, level, lo, hi, sums, fresh)
+                for b in range(len(nxt)):
+                    for j in range(width):
+                        into[(u + 1) % 2, b, first + j] = fresh[b, j]
+                continue
+            r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
+            p0 = net.node[c - 1]
+            below = n0 - p0
+            for b in range(many):
+                at = rooms * p0 + b * below
+                to = 2 * rooms * p0 + per * b * below
+                for r in range(height):
+                    i = net.row_group[r0 + r]
+                    if i < 0:
+                        dr[b, r] = zero
+                        sr[b, r] = kind(2) * net.row_known[r0 + r]
+                        continue
+                    x1 = free[at + i]
+                    x2 = x1
+                    if step.betas[0] != 0:
+                        x1 = nudged[to + i]
+                    if step.betas[1] != 0:
+                        x2 = nudged[to + (per - 1) * below + i]
+                    dr[b, r] = net.row_t[r0 + r] * (x2 - x1)
+                    sr[b, r] = net.row_t[r0 + r] * (x2 + x1)
+            inner = net.weights[net.shape[c, 3] : net.shape[c, 3] + height * size].reshape(height, size)
+            s0 = net.share_start[c] + net.tiles[t, 3] * height
+            update_inner(
+                inner, dr[:many], sr[:many], dc[:many], sc[:many], rate, lo, hi, first, last,
+                net.shares[s0 : s0 + height], net.sums[n0 : n0 + size], scratch,
+            )  # fmt: skip
+        passed = barrier(counter, threads, passed)
+
+
+BLOCK = 8
+"""Samples that :func:`predict` solves together."""
+
+
+@compiled
+def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-def]
+    """Set the outputs (S, O) [V] of the free phase of samples ``first`` to ``last``; returns how many failed."""
+    dtype = net.weights.dtype
+    rows, widest, scratch = _workspace(net)
+    held = np.zeros(net.node[len(net.shape)], dtype)
+    hold(net, held)
+    nodes = len(held)
+    phase = Phase(
+        np.zeros(BLOCK * nodes, dtype),
+        np.zeros(BLOCK * widest, dtype),
+        scratch,
+        np.zeros(rows + 1, np.int64),
+        np.zeros(BLOCK, np.int64),
+        np.zeros(BLOCK),
+        np.zeros(BLOCK),
+    )
+    off = np.zeros(1, dtype)
+    none = np.zeros((BLOCK, outputs.shape[1]), dtype)
+    quiet = Nudging(off, none, off, none)
+    into = np.zeros((BLOCK, net.shape[0, 2]), dtype)
+    last_node = net.node[len(net.shape) - 1]
+    top = nodes - last_node
+    failed = 0
+    for start in range(first, last, BLOCK):
+        samples = np.arange(start, min(start + BLOCK, last))
+        line_currents(net, lines, samples, into)
+        for k in range(len(phase.state)):
+            phase.state[k] = 0
+        relax(0, len(samples), BLOCK, 1, into, held, quiet, stop, net, phase)
+        for b in range(len(samples)):
+            failed += phase.settled[b] < 0
+            ends = phase.state[BLOCK * last_node + b * top : BLOCK * last_node + (b + 1) * top]
+            for k in range(outputs.shape[1]):
+                outputs[start + b, k] = _output(net, ends, k)
+    return failed

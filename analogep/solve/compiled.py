@@ -1,0 +1,76 @@
+"""The one way to compile a loop: numba without the interpreter's lock, kept on disk after the first use.
+
+numba looks at the file of the compiled function alone to see whether what it kept is still right, and would go on
+using the old code of a function from another file. So kernels are kept in a folder that is named after the text
+of all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba as nb
+
+import analogep
+
+ELEMENTWISE = {"contract", "nsz", "nnan"}
+"""What a loop over finite numbers may do and still give the same bits wherever a vector begins."""
+
+SUMS = {"reassoc", "contract", "nsz"}
+"""What a loop may do that adds numbers up: the order of the sum is the compiler's, and always the same."""
+
+
+@cache
+def kept_in() -> str | None:
+    """Return the folder in which this version of all kernels is kept, ``None`` for numba's own choice."""
+    import platformdirs
+
+    text = hashlib.sha256(nb.__version__.encode())
+    root = Path(analogep.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        source = path.read_bytes()
+        if b"solve.compiled import" in source:
+            text.update(source)
+    parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("analogep")
+    folder = Path(parent) / f"kernels-{text.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder)
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """Let numba keep what is declared meanwhile in our folder."""
+    settings: Any = nb.config
+    before, folder = settings.CACHE_DIR, kept_in()
+    if folder is not None:
+        settings.CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        settings.CACHE_DIR = before
+
+
+def compiled(function: Any = None, *, fastmath: set[str] | None = None) -> Any:
+    """Compile a function at its first call; it runs without the interpreter's lock.
+
+    Parameters
+    ----------
+    fastmath
+        :data:`ELEMENTWISE` or :data:`SUMS`; strict arithmetic by default.
+    """
+
+    def declare(python: Callable[..., Any]) -> Any:
+        with _keeping():
+            declared = nb.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath or False)
+            return declared(python)
+
+    return declare if function is None else declare(function)

@@ -1,0 +1,278 @@
+"""Compiled epochs: the same training as the general rule, to rounding, for every chain of crossbars."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import analogep as aep
+from analogep.circuit import Bank, Circuit
+from analogep.devices import Diode, IdealDiode, Resistor
+from analogep.errors import ConvergenceError, InputError
+from analogep.learning import EquilibriumPropagation, NativeSolver
+from analogep.learning.fused import FusedEpochs, FusedSettings, NotAChain, why_not
+from analogep.networks import deep_resistive
+from analogep.networks.initial import positive_part
+
+SAMPLES = 19
+NETWORKS: dict[str, dict[str, Any]] = {
+    "clamped": {"hidden": "split", "diode": IdealDiode(), "bias": "current"},
+    "two hidden layers": {"layers": [9, 8], "hidden": "split", "diode": IdealDiode(), "bias": "current"},
+    "pairs and lines": {
+        "layers": [9, 8],
+        "hidden": "pair",
+        "diode": IdealDiode(threshold=0.3),
+        "bias": "lines",
+        "paired_outputs": True,
+    },
+    "silicon and amplifiers": {
+        "layers": [9, 8],
+        "hidden": "split",
+        "diode": Diode(),
+        "bias": "current",
+        "paired_outputs": True,
+        "amplifier": (4.0, 0.25),
+    },
+    "rails": {
+        "layers": [9, 8, 6],
+        "hidden": "pair",
+        "diode": Diode(series_resistance=0.1),
+        "rails": (-0.2, 0.3),
+        "bias": "lines",
+        "amplifier": (2.0, 0.5),
+    },
+    "linear": {"layers": [40], "hidden": "linear", "bias": "none"},
+    "no hidden layer": {"layers": [], "hidden": "linear", "bias": "current"},
+}
+
+
+def network(name: str, seed: int = 3) -> Circuit:
+    options = dict(NETWORKS[name])
+    hidden = options.pop("layers", [9])
+    rng = np.random.default_rng(seed)
+    return deep_resistive([12, *hidden, 4], initial=positive_part(1.0), rng=rng, **options)
+
+
+def data(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Line voltages (S, 6) [V], half of them 0, and one-hot targets (S, 4) [V]."""
+    rng = np.random.default_rng(seed)
+    lines = np.where(rng.random((SAMPLES, 6)) < 0.5, 0.0, 3.0 * rng.normal(size=(SAMPLES, 6)))
+    return lines, np.eye(4)[rng.integers(0, 4, SAMPLES)]
+
+
+def fused(circuit: Circuit, batch: int, given: FusedSettings, rate: float = 0.003) -> FusedEpochs:
+    lines, targets = data()
+    rates = dict.fromkeys(circuit.parameters, rate)
+    return FusedEpochs(
+        circuit,
+        lines,
+        targets,
+        rates=rates,
+        bounds=circuit.parameter_ranges,
+        batch=batch,
+        settings=given,
+        doubled=True,
+    )
+
+
+def by_the_rule(
+    circuit: Circuit, order: np.ndarray, batch: int, rule: EquilibriumPropagation
+) -> tuple[Circuit, np.ndarray]:
+    """Train with the general rule on Newton's phases: the trained circuit and each sample's cost, in order."""
+    lines, targets = data()
+    inputs = np.concatenate([lines, -lines], axis=1)
+    costs = []
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        gradient = rule.gradient(circuit, inputs[part], targets[part], solver=NativeSolver("newton"))
+        costs.append(gradient.cost)
+        new = {
+            k: np.clip(v - 0.003 * gradient[k], *circuit.parameter_ranges[k])
+            for k, v in circuit.parameters.items()
+        }
+        circuit = circuit.with_parameters(new)
+    return circuit, np.concatenate(costs)
+
+
+@pytest.mark.parametrize("variant", ["positive", "negative", "centered"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_epoch_is_what_the_rule_does(name: str, variant: Any) -> None:
+    circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
+    batch = 1 + len(name) % 5
+    run = fused(circuit, batch, FusedSettings(0.1, variant, tolerance=1e-13, threads=1))
+    assert run.run(order) == SAMPLES
+    wanted, costs = by_the_rule(circuit, order, batch, EquilibriumPropagation(0.1, variant))
+    for block, value in wanted.parameters.items():
+        np.testing.assert_allclose(run.circuit.parameters[block], value, rtol=0, atol=1e-11, err_msg=block)
+    np.testing.assert_allclose(run.lost[order], costs, rtol=0, atol=1e-10)
+    lines, _ = data()
+    outputs = aep.operating_point(wanted, np.concatenate([lines, -lines], axis=1)).outputs
+    np.testing.assert_allclose(run.outputs(lines), outputs, rtol=0, atol=1e-9)
+
+
+def test_frozen_nudges() -> None:
+    circuit, order = network("silicon and amplifiers"), np.arange(SAMPLES)
+    run = fused(circuit, 4, FusedSettings(0.1, nudge="frozen", tolerance=1e-13, threads=1))
+    run.run(order)
+    wanted, _ = by_the_rule(circuit, order, 4, EquilibriumPropagation(0.1, nudge="frozen"))
+    for block, value in wanted.parameters.items():
+        np.testing.assert_allclose(run.circuit.parameters[block], value, rtol=0, atol=1e-11, err_msg=block)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    name=st.sampled_from(sorted(NETWORKS)),
+    batch=st.integers(1, 9),
+    threads=st.integers(2, 4),
+    chunk=st.integers(1, 3),
+    precision=st.sampled_from(["float32", "float64"]),
+    sweeps=st.sampled_from([0, 4]),
+)
+def test_the_bits_depend_on_neither_threads_nor_pieces(
+    name: str, batch: int, threads: int, chunk: int, precision: Any, sweeps: int
+) -> None:
+    circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
+    given_ = FusedSettings(0.1, sweeps=sweeps, tolerance=1e-6, precision=precision, threads=1)
+    whole = fused(circuit, batch, given_)
+    whole.run(order)
+    shared = fused(circuit, batch, replace(given_, threads=threads))
+    resumed = circuit
+    for start in range(0, SAMPLES, chunk * batch):
+        part = order[start : start + chunk * batch]
+        shared.run(part)
+        again = fused(resumed, batch, given_)  # as from a checkpoint
+        again.run(part)
+        resumed = again.circuit
+    for block, value in whole.circuit.parameters.items():
+        np.testing.assert_array_equal(shared.circuit.parameters[block], value, err_msg=block)
+        np.testing.assert_array_equal(resumed.parameters[block], value, err_msg=block)
+
+
+def test_single_precision_stays_close() -> None:
+    circuit, order = network("two hidden layers"), np.arange(SAMPLES)
+    runs = [fused(circuit, 4, FusedSettings(0.1, precision=p, threads=1)) for p in ("float32", "float64")]
+    for run in runs:
+        run.run(order)
+    for block, value in runs[1].circuit.parameters.items():
+        np.testing.assert_allclose(
+            runs[0].circuit.parameters[block], value, rtol=0, atol=1e-4 * np.abs(value).max()
+        )
+
+
+def test_few_sweeps_are_few() -> None:
+    # One sweep from rest: the first group sees only its lines, the outputs only the first group.
+    circuit = network("clamped")
+    run = fused(circuit, SAMPLES, FusedSettings(0.1, sweeps=1, threads=1), rate=0.0)
+    run.run(np.arange(SAMPLES))
+    lines, targets = data()
+    first, second = (c.conductance for c in circuit.crossbars)
+    h = np.concatenate([lines, -lines], axis=1) @ first / (first.sum(axis=0) + second.sum(axis=1))
+    h = np.where(np.arange(h.shape[1]) < (h.shape[1] + 1) // 2, np.maximum(h, 0), np.minimum(h, 0))
+    outputs = h @ second / second.sum(axis=0)
+    np.testing.assert_allclose(run.lost, 0.5 * ((outputs - targets) ** 2).sum(axis=1), rtol=1e-12)
+
+
+def test_a_batch_that_does_not_settle_is_not_applied() -> None:
+    circuit = network("clamped")
+    held = circuit.crossbars[-1].conductance.sum(axis=0).min()
+    run = fused(circuit, 4, FusedSettings(2.0 * held, threads=1))  # the repelled outputs run away
+    assert run.run(np.arange(SAMPLES)) == 0
+    for block, value in circuit.parameters.items():
+        np.testing.assert_array_equal(run.circuit.parameters[block], value)
+    with pytest.raises(ConvergenceError, match="smaller β"):
+        fused(circuit, 4, FusedSettings(1e3 * held, sweeps=200, threads=1)).run(np.arange(SAMPLES))
+
+
+def test_bounds_hold() -> None:
+    circuit = network("clamped")
+    lines, targets = data()
+    bounds = {"W1.conductance": (0.05, 0.3), "b1.amplitude": (-1e-3, 1e-3)}
+    run = FusedEpochs(
+        circuit,
+        lines,
+        targets,
+        rates=dict.fromkeys(circuit.parameters, 0.5),
+        bounds=bounds,
+        batch=4,
+        settings=FusedSettings(0.1, threads=1),
+        doubled=True,
+    )
+    run.run(np.arange(SAMPLES))
+    for block, (low, high) in bounds.items():
+        value = run.circuit.parameters[block]
+        assert value.min() >= low
+        assert value.max() <= high
+        assert (value == low).any() or (value == high).any()
+
+
+def test_what_is_no_chain_says_why() -> None:
+    assert why_not(network("clamped")) is None
+    circuit = network("clamped")
+    node = circuit.node("h1_0"), circuit.node("h1_1")
+    bridge = Bank("bridge", Resistor, np.array([node]), {"conductance": np.ones(1)}, ("bridge1",))
+    joined = Circuit(
+        circuit.nodes, (*circuit.banks, bridge), circuit.crossbars, circuit.input_nodes, circuit.output_pairs
+    )
+    reason = why_not(joined)
+    assert reason is not None
+    assert "bridge1" in reason
+    with pytest.raises(NotAChain, match="bridge1"):
+        fused(joined, 4, FusedSettings(0.1))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"beta": 0.0}, "beta"),
+        ({"variant": "both"}, "variant"),
+        ({"nudge": "soft"}, "nudge"),
+        ({"sweeps": -1}, "sweeps"),
+        ({"tolerance": 0.1}, "tolerance"),
+        ({"precision": "float16"}, "precision"),
+        ({"threads": -1}, "threads"),
+    ],
+)
+def test_bad_settings_are_named(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        FusedSettings(**{"beta": 0.1, **change})
+
+
+def test_shapes_must_fit() -> None:
+    circuit, (lines, targets) = network("clamped"), data()
+    rates = dict.fromkeys(circuit.parameters, 0.1)
+    common: dict[str, Any] = {
+        "rates": rates,
+        "bounds": {},
+        "batch": 4,
+        "settings": FusedSettings(0.1),
+        "doubled": True,
+    }
+    with pytest.raises(InputError, match=r"lines have shape \(19, 5\); expected \(samples, 6\)"):
+        FusedEpochs(circuit, lines[:, 1:], targets, **common)
+    with pytest.raises(InputError, match="targets"):
+        FusedEpochs(circuit, lines, targets[1:], **common)
+
+
+def test_kernels_are_kept_by_the_text_of_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text(
+        "import numba\nfrom analogep.solve import compiled\n"
+        "before = numba.config.CACHE_DIR\n"
+        "@compiled.compiled\ndef more(x):\n    return x + 1\n"
+        "assert more(1) == 2 and numba.config.CACHE_DIR == before\nprint(compiled.kept_in())\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, str(tmp_path / "loop.py")]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    folder = Path(out.stdout.strip())
+    assert folder.name.startswith("kernels-")
+    assert folder.parent == tmp_path
+    assert list(folder.rglob("*.nbi"))
