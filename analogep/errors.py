@@ -56,6 +56,10 @@ class ConfigError(FaultsError):
     """A configuration file or mapping with unknown, missing or impossible entries."""
 
 
+class DataError(FaultsError):
+    """A data set that cannot be had: no network, a damaged file, arrays or tables that do not fit together."""
+
+
 class NetlistError(FaultsError):
     """A netlist that cannot be read, or a circuit that a dialect cannot express."""
 

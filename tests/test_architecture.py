@@ -38,6 +38,7 @@ PLACES = {
     "typer": ("cli",),
     "rich": ("cli",),
     "sklearn": ("training.data",),
+    "pooch": ("training.data",),
     "dask": ("sweep",),
 }
 

@@ -86,7 +86,7 @@ READING = {
     "seed negative": ({"seed": -1}, "seed: "),
     "name with a slash": ({"name": "a/b"}, "name: "),
     "name empty": ({"name": ""}, "name: "),
-    "data set": ({"data/name": "mnist"}, "data.name: "),
+    "data set": ({"data/name": "letters"}, "data.name: "),
     "split seed negative": ({"data/split_seed": -1}, "data.split_seed: "),
     "split seed too large": ({"data/split_seed": 2**32}, "data.split_seed: "),
     "test fraction": ({"data/test_fraction": 1.0}, "data.test_fraction: "),
@@ -194,7 +194,7 @@ def test_a_split_too_small_for_the_classes(fraction: float) -> None:
 
 
 def test_table_entries_belong_to_tables() -> None:
-    with pytest.raises(ConfigError, match="data: inputs and targets belong to"):
+    with pytest.raises(ConfigError, match='data: inputs belong to name = "table"'):
         load_config("digits").changed(data={"inputs": [[1.0]]})
 
 

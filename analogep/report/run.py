@@ -48,9 +48,11 @@ def run_figures(run: Run, folder: Path) -> list[Path]:
 def _image(run: Run) -> tuple[int, int] | None:
     """Return the shape of the pictures that the input lines are, if they are any."""
     image = run.problem.data.image
-    if image is None or len(run.circuit.input_nodes) not in (image[0] * image[1], 2 * image[0] * image[1]):
+    if image is None or len(image) != 2:  # colours have no place in a map of conductances
         return None
-    return image
+    if len(run.circuit.input_nodes) not in (image[0] * image[1], 2 * image[0] * image[1]):
+        return None
+    return image[0], image[1]
 
 
 def sample_phases(run: Run, sample: int) -> tuple[Solution, dict[str, Solution]]:
