@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba as nb
+from analogep.solve.compiled import compiled
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def add_at(high, low, pins, current):  # type: ignore[no-untyped-def]
     """Add currents (B, E) [A] to the sums high + low (B, N) at the first pin (E, 2); take them from the second.
 

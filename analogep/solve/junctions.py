@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices.base import Values
 from analogep.devices.diode import LOAD_TOLERANCE, critical_voltage, junction_width
+from analogep.solve.compiled import compiled
 from analogep.solve.kernels import _diode, _junction
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ def table(p: Values, size: int) -> Array:
     return np.stack([np.broadcast_to(column, size) for column in columns], axis=1)
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def currents(u, diodes, i, g):  # type: ignore[no-untyped-def]
     """Fill currents and slopes (B, E) at voltages u (B, E)."""
     for b in range(u.shape[0]):
@@ -33,7 +33,7 @@ def currents(u, diodes, i, g):  # type: ignore[no-untyped-def]
             i[b, e], g[b, e] = _diode(u[b, e], diodes[e, 0], diodes[e, 1], diodes[e, 2], diodes[e, 3])
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def meet_loads(u_new, u_old, diodes, load, free, out):  # type: ignore[no-untyped-def]
     """Fill the voltages (B, E) at which to linearise next; ``free`` is the step that needs no limit, in nV_T."""
     for b in range(u_new.shape[0]):
@@ -51,7 +51,7 @@ def meet_loads(u_new, u_old, diodes, load, free, out):  # type: ignore[no-untype
                 out[b, e] = max(open_voltage - resistance / whole * (open_voltage - w), 0.0)
 
 
-@nb.njit(cache=True, error_model="numpy")
+@compiled
 def _limit(new, old, nvt, critical):  # type: ignore[no-untyped-def]
     """Limit one junction's step as ``limit_junction`` does."""
     step = new - old
@@ -63,7 +63,7 @@ def _limit(new, old, nvt, critical):  # type: ignore[no-untyped-def]
     return nvt * math.log(max(new / nvt, math.e))
 
 
-@nb.njit(cache=True, error_model="numpy")
+@compiled
 def _load_voltage(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def]
     """Solve v = w + R i(w) for w, well enough for a point of contact."""
     w = 0.0

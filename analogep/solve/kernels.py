@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from analogep.solve.compiled import SUMS, compiled
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -17,7 +18,7 @@ _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 
-@nb.njit(cache=True, error_model="numpy", inline="always")
+@compiled
 def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
     """Return current and slope of a bare junction; the same law as ``devices.diode``."""
     x = w / nvt
@@ -32,7 +33,7 @@ def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
     return saturation * less_one + gmin * w, saturation * grown / nvt + gmin
 
 
-@nb.njit(cache=True, error_model="numpy")
+@compiled
 def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def]
     """Return current and slope of a diode with series resistance at its terminals."""
     if resistance == 0.0:
@@ -50,7 +51,7 @@ def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def
     return i, g / (1.0 + resistance * g)
 
 
-@nb.njit(cache=True, error_model="numpy")
+@compiled
 def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
     """Solve one node: G v + Σ diodes = I within [low, high].
 
@@ -102,7 +103,7 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
     return v, first, lack
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=SUMS)
 def _columns_inflow(weights, left, width, right):  # type: ignore[no-untyped-def]
     """Return right_c = Σ_r left_r g_rc; a row whose value is zero costs nothing."""
     right[:width] = 0.0
@@ -114,7 +115,7 @@ def _columns_inflow(weights, left, width, right):  # type: ignore[no-untyped-def
                 right[j] += line[j] * v
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=SUMS)
 def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
     """Return left_r = Σ_c g_rc right_c."""
     for r in range(len(left)):
@@ -125,7 +126,7 @@ def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
         left[r] = total
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _sweep_sample(  # type: ignore[no-untyped-def]
     xb,
     current,
@@ -225,7 +226,7 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
     return done, lack
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def block_sweeps(  # type: ignore[no-untyped-def]
     x,
     current,

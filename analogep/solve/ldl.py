@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from analogep.solve.compiled import compiled
 from analogep.solve.ordering import minimum_degree
 from analogep.solve.pattern import Pattern
 
@@ -74,7 +74,7 @@ def analyse(pattern: Pattern | sp.csc_array) -> Symbolic:
     return Symbolic(order, source, place, factor_start, below, targets)
 
 
-@nb.njit(cache=True)
+@compiled
 def _upper(place, indptr, indices):  # type: ignore[no-untyped-def]
     """Return pointers, rows and sources of the upper triangle after permutation; rows in no special order."""
     size = len(place)
@@ -99,7 +99,7 @@ def _upper(place, indptr, indices):  # type: ignore[no-untyped-def]
     return start, row, source
 
 
-@nb.njit(cache=True)
+@compiled
 def _tree(size, start, row):  # type: ignore[no-untyped-def]
     """Return the elimination tree and the number of entries below the diagonal in each column of L."""
     parent = np.full(size, -1, np.int64)
@@ -118,7 +118,7 @@ def _tree(size, start, row):  # type: ignore[no-untyped-def]
     return parent, counts
 
 
-@nb.njit(cache=True)
+@compiled
 def _columns(size, start, row, parent, factor_start):  # type: ignore[no-untyped-def]
     """Return the rows of L's columns and the place in L of each entry of the upper triangle."""
     below = np.empty(factor_start[size], np.int32)
@@ -138,7 +138,7 @@ def _columns(size, start, row, parent, factor_start):  # type: ignore[no-untyped
     return below, place
 
 
-@nb.njit(cache=True)
+@compiled
 def _record(size, factor_start, below, targets):  # type: ignore[no-untyped-def]
     """Write down where the updates go: of column k, row r in column j, for all pairs j < r of its rows."""
     n = 0
@@ -153,7 +153,7 @@ def _record(size, factor_start, below, targets):  # type: ignore[no-untyped-def]
                 n += 1
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _factorise(size, data, source, place, factor_start, below, targets, lower, diagonal):  # type: ignore[no-untyped-def]
     """Fill L (``lower``) and D; return the first pivot that is not positive, or −1."""
     lower[:] = 0.0
@@ -190,7 +190,7 @@ def _factorise(size, data, source, place, factor_start, below, targets, lower, d
     return -1
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _substitute(size, order, factor_start, below, lower, diagonal, rhs, out):  # type: ignore[no-untyped-def]
     """Solve P L D Lᵀ Pᵀ out = rhs."""
     y = np.empty(size)

@@ -7,11 +7,12 @@ bounded by the sizes of its elements less what they share with the newest one.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from analogep.solve.compiled import compiled
 
-@nb.njit(cache=True)
+
+@compiled
 def minimum_degree(indptr, indices):  # type: ignore[no-untyped-def]
     """Return the node eliminated k-th, (n,), for a structurally symmetric CSC pattern without duplicates."""
     size = len(indptr) - 1

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
+from analogep.solve.compiled import compiled
 from analogep.solve.plan import Plan
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def pattern_for(circuit: Circuit, plan: Plan) -> Pattern:
     return found
 
 
-@nb.njit(cache=True)
+@compiled
 def _symmetric(size, pairs):  # type: ignore[no-untyped-def]
     """Return pointers and sorted indices of pairs, their mirror images and the diagonal, each once."""
     start = np.zeros(size + 1, np.int64)
@@ -108,7 +108,7 @@ def _symmetric(size, pairs):  # type: ignore[no-untyped-def]
     return indptr, indices[:put].copy()
 
 
-@nb.njit(cache=True)
+@compiled
 def positions(indptr, indices, rows, columns):  # type: ignore[no-untyped-def]
     """Return where entries (row, column) lie in the data of a CSC pattern that has them, with sorted indices."""
     out = np.empty(len(rows), np.int64)
@@ -124,7 +124,7 @@ def positions(indptr, indices, rows, columns):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(cache=True)
+@compiled
 def add_conductances(data, diagonal, places, u, t, w, g):  # type: ignore[no-untyped-def]
     """Add conductances g (E,) [S] between nodes that follow unknowns u (E, 2) to the matrix's values by rows.
 
