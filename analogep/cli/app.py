@@ -137,6 +137,27 @@ def gradcheck(
 
 
 @app.command()
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Data set (digits, mnist, fashion-mnist, kmnist, cifar-10), or an .npz or .csv file."),
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Take data and encoder from this configuration instead.")
+    ] = None,
+    limit: Annotated[float | None, typer.Option(help="Warn of lines beyond so many volts, either sign.")] = None,
+    set_: Settings = None,
+) -> None:
+    """Download a data set if need be, check it, and show its parts and the voltages on the input lines.
+
+    Files come from $ANALOGEP_DATA_DIR/NAME if they are there, else from the cache, else from their publisher.
+    """
+    from analogep.cli.data import show_data
+
+    show_data(name, config, set_ or [], limit)
+
+
+@app.command()
 def devices() -> None:
     """List all devices with their parameters, units and defaults."""
     from analogep.cli.netlists import list_devices

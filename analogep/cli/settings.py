@@ -19,9 +19,18 @@ def configured(source: str, changes: Sequence[str]) -> TrainConfig:
         If the file or a change is faulty.
     """
     config = load_config(source)
-    if not changes:
-        return config
-    nested: dict[str, Any] = {}
+    return config.changed(**nested(changes)) if changes else config
+
+
+def nested(changes: Sequence[str]) -> dict[str, Any]:
+    """Return KEY=VALUE texts as nested mappings.
+
+    Raises
+    ------
+    ConfigError
+        With every text that is none, or contradicts an earlier one.
+    """
+    found: dict[str, Any] = {}
     faults = []
     for change in changes:
         key, equals, text = change.partition("=")
@@ -32,7 +41,7 @@ def configured(source: str, changes: Sequence[str]) -> TrainConfig:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text  # a bare word is a string
-        place = nested
+        place = found
         *parents, last = _parts(key.strip())
         for part in parents:
             place = place.setdefault(part, {})
@@ -42,7 +51,7 @@ def configured(source: str, changes: Sequence[str]) -> TrainConfig:
         place[last] = value
     if faults:
         raise ConfigError("--set", faults)
-    return config.changed(**nested)
+    return found
 
 
 def _parts(key: str) -> list[str]:

@@ -66,15 +66,33 @@ def read_all(published: Published) -> dict[str, bytes]:
     Raises
     ------
     DataError
-        With every file that is damaged, by its place, or that cannot be downloaded, by its addresses.
+        With every file that is damaged, by its place, and the first that cannot be downloaded, by its addresses;
+        after that no further download is tried.
     """
     found: dict[str, bytes] = {}
     faults: list[Fault] = []
+    unreachable = False
     for file in published.files:
+        own = _own(published, file)
+        if own is None and unreachable:
+            continue
         try:
-            found[file.name] = _read(published, file)
+            if own is not None:
+                remedy = "replace it by the published file, or remove it to have it downloaded"
+                found[file.name] = _checked(own, file, remedy)
+            else:
+                found[file.name] = _checked(_download(published, file), file, "remove it and try again")
+        except _Unreachable as trouble:
+            faults.append(trouble.fault)
+            unreachable = True
         except _Trouble as trouble:
             faults.append(trouble.fault)
+    if unreachable:
+        absent = [file.name for file in published.files if _own(published, file) is None]
+        what = (
+            f"without a network, put {', '.join(absent)} into FOLDER/{published.name}/ and set {VARIABLE}=FOLDER"
+        )
+        faults.append(Fault("remedy", what))
     if faults:
         raise DataError(f"data set {published.name}", faults)
     return found
@@ -86,14 +104,15 @@ class _Trouble(Exception):
         self.fault = Fault(where, what)
 
 
-def _read(published: Published, file: PublishedFile) -> bytes:
-    """Return the contents of one file from where it is found first."""
-    own = os.environ.get(VARIABLE)
-    if own:
-        path = Path(own) / published.name / file.name
-        if path.exists():
-            return _checked(path, file, "replace it by the published file, or remove it to have it downloaded")
-    return _checked(_download(published, file), file, "remove it and try again")
+class _Unreachable(_Trouble):
+    """A file that no address gives."""
+
+
+def _own(published: Published, file: PublishedFile) -> Path | None:
+    """Return where the user's own folder has ``file``, ``None`` if it has not."""
+    folder = os.environ.get(VARIABLE)
+    path = Path(folder or ".") / published.name / file.name
+    return path if folder and path.exists() else None
 
 
 def _checked(path: Path, file: PublishedFile, remedy: str) -> bytes:
@@ -136,14 +155,11 @@ def _download(published: Published, file: PublishedFile) -> Path:
         try:
             return Path(pooch.retrieve(url, f"md5:{file.md5}", file.name, folder, downloader=downloader))
         except (OSError, ValueError) as error:  # no network, no such file, no space; another hash
-            failures.append(f"{url} ({_first_line(error)})")
-    raise _Trouble(
-        file.name,
-        f"could not be downloaded from {'; nor from '.join(failures)}. Without a network, get the file by other "
-        f"means, put it at FOLDER/{published.name}/{file.name} and set {VARIABLE}=FOLDER",
-    )
+            failures.append(f"{url} ({_reason(error)})")
+    raise _Unreachable(file.name, f"could not be downloaded from {'; nor from '.join(failures)}")
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}"
+def _reason(error: Exception) -> str:
+    """Return the first line of what went wrong, of its cause if the message ends with one."""
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text.rpartition('Caused by ')[2].rstrip(')')}"
