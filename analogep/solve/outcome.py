@@ -11,6 +11,7 @@ from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.newton import NewtonOptions, NewtonResult
 from analogep.solve.nudge import Nudge
+from analogep.solve.plausible import implausible
 from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
 from analogep.solve.strategies import Attempt
@@ -71,10 +72,18 @@ def failure_message(
     """Return the error for samples without a solution: worst node, what was tried, and the remedy."""
     failed = np.flatnonzero(~result.converged)
     sample = int(failed[0])
+    with np.errstate(all="ignore"):
+        absurd = implausible(system.select(failed[:1]), result.x[[sample]])
+    forced = ""
+    if np.isfinite(result.x[sample]).all() and absurd:
+        _, name, current = max(absurd, key=lambda found: abs(found[2]))
+        forced = (
+            f"{name} would carry {current:.3g} A: sources may hold its voltage; put a resistor in series with it. "
+        )
     return ConvergenceError(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
         f"{sample}); tried {', '.join(map(str, trace))}. "
-        f"{undetermined(system.select(failed[:1]), result.x[sample])}"
+        f"{forced}{undetermined(system.select(failed[:1]), result.x[sample])}"
         f"{_worst(circuit, system, result, sample)}, start from nearby voltages (v0), or loosen NewtonOptions"
     )
 

@@ -21,6 +21,7 @@ from analogep.solve.homotopy import follow
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
+from analogep.solve.plausible import implausible
 from analogep.solve.refine import SPREAD
 from analogep.solve.system import System
 
@@ -85,7 +86,7 @@ def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
     tuple
         The result, and one attempt for each strategy; none where plain Newton solved everything.
     """
-    result = newton(system, x0, options)
+    result = _plausible(system, newton(system, x0, options))
     if result.converged.all():
         return result, ()
     trace = [_attempt("newton", result)]
@@ -101,9 +102,21 @@ def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
             ended = result.x[left]
             start = np.where(np.isfinite(ended).all(axis=1, keepdims=True), ended, start)
         again, reached = strategy.run(part, start, options)
+        again = _plausible(part, again)
         trace.append(_attempt(strategy.name, again, reached))
         result = _merge(result, left, again)
     return result, tuple(trace)
+
+
+def _plausible(system: System, result: NewtonResult) -> NewtonResult:
+    """Return a result in which samples with an impossible current do not count as solved."""
+    solved = np.flatnonzero(result.converged)
+    absurd = implausible(system.select(solved), result.x[solved])
+    if not absurd:
+        return result
+    converged = result.converged.copy()
+    converged[solved[[sample for sample, _, _ in absurd]]] = False
+    return replace(result, converged=converged)
 
 
 def _attempt(name: str, result: NewtonResult, reached: str = "") -> Attempt:
@@ -282,7 +295,6 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
 
 def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow the solution while inputs, independent sources and nudge targets grow from nothing."""
-
     sharing = _sharing(system.model)
 
     def at(samples: Index, position: float, x: Array) -> NewtonResult:

@@ -1,0 +1,51 @@
+"""Solutions in which an element carries a current that nothing in the circuit could supply.
+
+Ideal sources, amplifiers or inductors in a row may hold volts across a junction. Its current, of e^100 A, then
+runs around that loop, and whatever else enters the loop is lost in its rounding: Kirchhoff's law would seem to
+hold at voltages that are wrong. Such samples do not count as solved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Bank
+from analogep.devices import MultiPort
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+
+_TIMES = 1e6
+"""How much more than 1 A, and than any linear element and source carries, is still taken for real."""
+
+
+def implausible(system: System, x: Array) -> list[tuple[int, str, float]]:
+    """Return sample, element and current [A] wherever unknowns (B, n) give an element an impossible current."""
+    model, v = system.model, system.voltages(x)
+    nodes = len(model.plan.nodes)
+    if not nodes:
+        return []
+    widest = np.abs(v).max(axis=1, initial=0.0)
+    linear = model.linear_diagonal[:nodes].max(initial=0.0) * widest
+    source = np.abs(system.offset[:, :nodes]).max(axis=1, initial=0.0)
+    most = _TIMES * np.maximum(1.0, np.maximum(linear, source))[:, None]
+    found: list[tuple[int, str, float]] = []
+
+    def look(currents: Array, banks: Sequence[Bank]) -> None:
+        bad = ~(np.abs(currents) <= most)
+        if bad.any():
+            names = [name for bank in banks for name in bank.names]
+            found.extend((int(s), names[e], float(currents[s, e])) for s, e in np.argwhere(bad))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(model.junction_pins):
+            look(model.junction_currents(model.junction_voltages(v))[0], model.nonlinear)
+        for b in model.nonlinear_multiports:
+            bank = model.circuit.banks[b]
+            assert issubclass(bank.device, MultiPort)
+            f, _ = bank.device.stamp(model.local_values(b, v, x), {**bank.values, **system.held.get(b, {})})
+            look(np.abs(f[..., : len(bank.device.pins)]).max(axis=-1), [bank])
+    return found
