@@ -129,7 +129,9 @@ def _part(x: NDArray[Any], y: NDArray[Any], full_scale: float) -> Part:
 def _read_npz(path: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file that are features or answers."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a file open that it opened itself and cannot read
+        with open(path, "rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(path, [Fault("file", "is a single array; save several with numpy.savez")])
             names = set(file.files)
