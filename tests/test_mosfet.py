@@ -230,3 +230,16 @@ def test_the_adjoint_gradient_by_the_gate_voltages_is_a_derivative(v: float, shi
     for block in ("n.gate_voltage", "p.gate_voltage"):
         assert abs(adjoint[block][0]) > 1e-6
         assert adjoint[block] == pytest.approx(difference[block], rel=1e-5)
+
+
+def test_a_reversal_keeps_the_forward_junction() -> None:
+    """Limiting after drain and source change places: the new low end's junction starts from the old one's 0.62 V.
+
+    Started from its own last voltage, -1.26 V, it would be off, and so would the transistor's other junction.
+    """
+    p = {key: np.array([value]) for key, value in NMOS().values.items()}
+    old = np.array([[-5.05, -3.17, -2.4, -4.43]])  # the drain is the low end, forward by 0.62 V
+    new = np.array([[-2.64, -2.84, -2.5, -1.96]])  # now the source is, by 0.88 V
+    drain, source, _, bulk = NMOS.limit(new, old, p)[0]
+    assert drain > source
+    assert 0.62 <= bulk - source < 0.88
