@@ -33,7 +33,7 @@ def _four(*hashes: tuple[str, str | None]) -> tuple[PublishedFile, ...]:
 
 # MD5 of the published .gz files: MNIST and KMNIST as torchvision's datasets/mnist.py lists them, Fashion-MNIST as
 # the README of zalandoresearch/fashion-mnist. MD5 of the unpacked contents, where given: computed from copies of
-# the files; public lists have the same. For Fashion-MNIST both columns are of the same contents: with the file name
+# the files; public lists have the same. For Fashion-MNIST both columns are of the same contents: with the name
 # and the time of 2017-08-31 in their gzip heads the copies have the published MD5.
 # LeCun's own page of MNIST no longer serves the files; the first address is the copy that torchvision uses.
 # CIFAR-10: the binary version and its MD5 from the authors' page, https://www.cs.toronto.edu/~kriz/cifar.html;
