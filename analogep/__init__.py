@@ -54,7 +54,8 @@ __all__ = [
 if TYPE_CHECKING:
     from analogep import constants, devices, errors, learning, networks, report, solve, spice, training
     from analogep.circuit import Bank, Circuit, Crossbar
-    from analogep.solve import Solution, operating_point, transient
+    from analogep.solve import Solution, operating_point
+    from analogep.solve.transient import transient
     from analogep.training import train
 
 

@@ -107,6 +107,23 @@ def test_every_engine_resumes(engine: str, tmp_path: Path) -> None:
     same_bits(undisturbed, train(config, resume=only(tmp_path)))
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_compiled_epochs_resume(precision: str, tmp_path: Path) -> None:
+    """Crashes after the first and after the fourth chunk of updates; threads are chosen by the clock."""
+    config = load_config("digits").changed(
+        engine="fused", training={"epochs": 2}, learning={"precision": precision, "tolerance": 1e-6}
+    )
+    undisturbed = train(config.changed(training={"threads": 1}))
+    with pytest.raises(_Crash):
+        train(config, _After(1, crash), out=tmp_path)
+    with pytest.raises(_Crash):
+        train(config, _After(4, crash), resume=only(tmp_path))
+    found = train(config.changed(training={"threads": 3}), resume=only(tmp_path))
+    for block, value in undisturbed.circuit.parameters.items():
+        np.testing.assert_array_equal(found.circuit.parameters[block], value, err_msg=block)
+    assert [row.train_loss for row in found.metrics] == [row.train_loss for row in undisturbed.metrics]
+
+
 def test_a_crash_in_the_best_epochs_shadow(tmp_path: Path) -> None:
     """What early stopping watches, and the circuit that is kept, survive as well."""
     config = _held_out().changed(training={"keep": "best", "patience": 3, "epochs": 30})

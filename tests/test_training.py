@@ -29,6 +29,7 @@ from analogep.training import (
 )
 from analogep.training.config import parse_config
 from analogep.training.encoders import one_hot
+from analogep.training.runners import GeneralRunner
 from analogep.training.trainer import metrics_csv
 
 XOR = Path(__file__).resolve().parent.parent / "experiments" / "xor_board.toml"
@@ -109,7 +110,10 @@ def test_loss_falls_and_metrics_are_what_they_say() -> None:
     assert losses[-1] < 0.5 * losses[0]
     assert [row.epoch for row in found.metrics] == list(range(1, 31))
     # The first epoch's loss is that of the initial circuit: one batch, read before the update.
-    initial = evaluate(found.problem, found.problem.circuit, found.problem.train)[0]
+    begin = found.problem.circuit
+    initial = evaluate(
+        found.problem, lambda part, batch: operating_point(begin, part.inputs(batch)).outputs, found.problem.train
+    )[0]
     assert losses[0] == pytest.approx(initial, rel=1e-9)
     # After the last update the test figures belong to the trained circuit.
     outputs = operating_point(found.circuit, found.problem.test.inputs()).outputs
@@ -316,7 +320,49 @@ def test_digits_are_learned_far_better_than_by_chance() -> None:
     found = train(config)
     assert found.metrics[-1].test_error < 0.2
     assert found.metrics[1].train_loss < found.metrics[0].train_loss
-    assert found.engine == "layered"
+    assert found.engine == "fused float64"
+
+
+def test_compiled_epochs_train_as_the_rule_does() -> None:
+    """Every phase settles to 1e-12 in both, so that an epoch differs by far less than it moves."""
+    small = {"data": {"train_size": 60}, "training": {"epochs": 1}, "learning": {"tolerance": 1e-12}}
+    config = load_config("digits").changed(**small)
+    fused, general = train(config.changed(engine="fused")), train(config.changed(engine="newton"))
+    for block, value in general.circuit.parameters.items():
+        moved = np.abs(value - general.problem.circuit.parameters[block]).max()
+        np.testing.assert_allclose(
+            fused.circuit.parameters[block], value, rtol=0, atol=1e-5 * moved, err_msg=block
+        )
+    assert fused.metrics[-1].train_loss == pytest.approx(general.metrics[-1].train_loss, rel=1e-9)
+    assert fused.metrics[-1].test_loss == pytest.approx(general.metrics[-1].test_loss, rel=1e-6)
+
+
+def test_a_batch_that_stalls_goes_to_newton(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config("digits").changed(data={"train_size": 60}, training={"epochs": 1})
+    reference = train(config)
+    monkeypatch.setattr("analogep.learning.fused.epochs.MOST_SWEEPS", 8)  # too few for some batches
+    monkeypatch.setattr("analogep.training.fused.FusedRunner.outputs", GeneralRunner.outputs)
+    found = train(config)
+    assert found.engine.startswith("fused float64, ")
+    for block, value in reference.circuit.parameters.items():
+        moved = np.abs(value - reference.problem.circuit.parameters[block]).max()
+        np.testing.assert_allclose(
+            found.circuit.parameters[block], value, rtol=0, atol=1e-4 * moved, err_msg=block
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"training": {"momentum": 0.5}}, "engine: needs the fused engine, and it has no momentum"),
+        ({"learning": {"precision": "float32"}, "training": {"momentum": 0.5}}, "learning.precision: needs"),
+        ({"learning": {"sweeps": 4}, "training": {"optimizer": "adam"}}, "learning.sweeps: needs"),
+    ],
+)
+def test_what_the_fused_engine_lacks_is_said(change: dict[str, Any], text: str) -> None:
+    config = load_config("digits").changed(engine="fused", **change)
+    with pytest.raises(ConfigError, match=text):
+        train(config)
 
 
 def test_a_conductance_without_bounds_stops_at_zero() -> None:

@@ -82,7 +82,10 @@ READING = {
     "variant": ({"learning/variant": "both"}, "learning.variant: "),
     "nudge": ({"learning/nudge": "soft"}, "learning.nudge: "),
     "target NaN": ({"learning/target_high": NAN}, "learning.target_high: "),
-    "engine": ({"engine": "spice"}, "engine: .*'auto', 'newton', 'layered', 'transient', 'ngspice' or 'pyspice'"),
+    "engine": (
+        {"engine": "spice"},
+        "engine: .*'auto', 'fused', 'newton', 'layered', 'transient', 'ngspice' or 'pyspice'",
+    ),
     "seed negative": ({"seed": -1}, "seed: "),
     "name with a slash": ({"name": "a/b"}, "name: "),
     "name empty": ({"name": ""}, "name: "),

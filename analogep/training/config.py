@@ -91,6 +91,10 @@ class LearningConfig(Section):
     nudge: Literal["error", "frozen"] = "error"
     tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-12
     """Residual at which a phase counts as settled, relative to each node's conductance times its voltage."""
+    sweeps: Annotated[int, Field(ge=0)] = 0
+    """Fused engine only: block steps per phase, to match a paper; 0 lets every phase settle."""
+    precision: Literal["float32", "float64"] = "float64"
+    """Fused engine only: single precision is twice as fast, and resolves moves of 1e-6 of the largest voltage."""
     target_high: FiniteFloat = 1.0
     """Target of the right class [V]."""
     target_low: FiniteFloat = 0.0
@@ -135,6 +139,8 @@ class TrainingConfig(Section):
     """Longest time between two checkpoints within an epoch [min]."""
     checkpoint_updates: PositiveInt | None = None
     """Most updates between two checkpoints."""
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Fused engine only: threads that share an update; 0 measures how many are fastest. No bit depends on it."""
     shuffle: bool = True
 
     @model_validator(mode="after")
@@ -178,8 +184,8 @@ class TrainConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0)] = 0
-    engine: Literal["auto", "newton", "layered", "transient", "ngspice", "pyspice"] = "auto"
-    """What solves the phases: a native method, or SPICE."""
+    engine: Literal["auto", "fused", "newton", "layered", "transient", "ngspice", "pyspice"] = "auto"
+    """What solves the phases: compiled epochs, a native method, or SPICE; auto takes the fastest that applies."""
     data: DataConfig
     encoder: EncoderConfig = EncoderConfig()
     network: NetworkConfig
@@ -187,6 +193,19 @@ class TrainConfig(Section):
     training: TrainingConfig
     spice: SpiceConfig = SpiceConfig()
     verify: VerifyConfig = VerifyConfig()
+
+    @model_validator(mode="after")
+    def _fused_entries_have_their_engine(self) -> TrainConfig:
+        if self.engine in ("auto", "fused"):
+            return self
+        for key, value in (
+            ("learning.sweeps", self.learning.sweeps),
+            ("learning.precision", self.learning.precision == "float32"),
+            ("training.threads", self.training.threads),
+        ):
+            if value:
+                raise ValueError(f'{key} belongs to engine = "fused", and engine is "{self.engine}"')
+        return self
 
     def changed(self, **sections: Any) -> TrainConfig:
         """Return the configuration with some entries replaced; nested mappings merge.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Circuit
 from analogep.training.data import DataSet
 from analogep.training.problem import Problem, Volts
 
@@ -29,12 +30,16 @@ def wrong(data: DataSet, part: Volts, batch: NDArray[np.int64], outputs: Array) 
     return far
 
 
-def evaluate(problem: Problem, circuit: Circuit, part: Volts) -> tuple[float, float]:
-    """Return the mean loss [V²] and the error rate of ``circuit`` on one part of the data."""
+Outputs = Callable[[Volts, NDArray[np.int64]], Array]
+"""Finds the outputs (B, O) [V] of the free phase for some samples of one part of the data."""
+
+
+def evaluate(problem: Problem, outputs_of: Outputs, part: Volts) -> tuple[float, float]:
+    """Return the mean loss [V²] and the error rate on one part of the data."""
     losses, errors = np.empty(len(part)), np.empty(len(part))
     for start in range(0, len(part), TOGETHER):
         batch = np.arange(start, min(start + TOGETHER, len(part)))
-        outputs = problem.solver(circuit, part.inputs(batch)).outputs
+        outputs = outputs_of(part, batch)
         losses[batch] = 0.5 * ((outputs - part.targets[batch]) ** 2).sum(axis=1)
         errors[batch] = wrong(problem.data, part, batch, outputs)
     return float(losses.mean()), float(errors.mean())

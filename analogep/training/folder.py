@@ -44,7 +44,12 @@ from analogep.training.record import Run, metrics_csv
 CONFIG, CHECKPOINT, METRICS = "config.toml", "checkpoint.npz", "metrics.csv"
 ENVIRONMENT, NETLIST, VERIFICATION = "environment.json", "netlist.cir", "verification.json"
 PACKAGES = ("analogep", "numpy", "scipy", "numba", "scikit-learn", "networkx", "pydantic")
-FREE_TO_CHANGE = ("training.checkpoint_minutes", "training.checkpoint_updates", "verify.")
+FREE_TO_CHANGE = (
+    "training.checkpoint_minutes",
+    "training.checkpoint_updates",
+    "training.threads",
+    "verify.",
+)
 """Keys that may differ when a run is resumed, since they do not touch its result."""
 
 

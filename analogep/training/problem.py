@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import Diode, IdealDiode
@@ -71,10 +72,10 @@ class Volts:
         """Return the voltages of the input lines (B, I) [V] for the samples of ``batch``."""
         return self.encoder(self.part.numbers(batch))
 
-    def single(self, batch: Batch = EVERY) -> NDArray[np.float32]:
-        """Return the voltages (B, F + bias lines) [V] of the lines before doubling, as single precision."""
+    def single(self, batch: Batch = EVERY, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Return the voltages (B, F + bias lines) [V] of the lines before doubling."""
         samples = np.arange(len(self))[batch]
-        volts = np.empty((len(samples), self.encoder.singles(self.part.features.shape[1])), np.float32)
+        volts = np.empty((len(samples), self.encoder.singles(self.part.features.shape[1])), dtype)
         for start in range(0, len(samples), CHUNK):
             chunk = samples[start : start + CHUNK]
             volts[start : start + CHUNK] = self.encoder.single(self.part.numbers(chunk))
@@ -201,7 +202,8 @@ def _schedule(config: TrainingConfig) -> Schedule:
 def _solver(config: TrainConfig) -> Solver:
     if config.engine == "ngspice" or config.engine == "pyspice":
         return SpiceSolver(config.engine, config.spice.fold_inputs, config.spice.timeout)
-    return NativeSolver(config.engine, NewtonOptions(residual_tolerance=config.learning.tolerance))
+    method = "auto" if config.engine == "fused" else config.engine
+    return NativeSolver(method, NewtonOptions(residual_tolerance=config.learning.tolerance))
 
 
 def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncoder) -> Volts:

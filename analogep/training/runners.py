@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
+from analogep.errors import ConfigError, Fault
 from analogep.learning import EquilibriumPropagation
 from analogep.training.evaluation import wrong
-from analogep.training.problem import Problem
+from analogep.training.problem import Problem, Volts
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -47,6 +48,10 @@ class Runner(Protocol):
 
     def restore(self, circuit: Circuit, state: Arrays) -> None:
         """Go on from a circuit and a state that were saved together."""
+        ...
+
+    def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
+        """Return the outputs (B, O) [V] of the free phase of some samples."""
         ...
 
     def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
@@ -85,19 +90,49 @@ class GeneralRunner:
         self.circuit = circuit
         self.memory = {name: np.array(value, np.float64) for name, value in state.items()}
 
+    def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
+        """Return the outputs (B, O) [V] of the free phase of some samples."""
+        return self.problem.solver(self.circuit, part.inputs(batch)).outputs
+
     def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
         """Do the updates for ``order``; a chunk is one batch."""
-        problem, size = self.problem, self.problem.config.training.batch
+        size = self.problem.config.training.batch
         for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
-            gradient = self.rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
-            new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
-            self.circuit, self.memory = self.circuit.with_parameters(new), memory
-            self.engine = gradient.free.engine
-            yield Chunk(gradient.cost, wrong(problem.data, problem.train, batch, gradient.free.outputs), 1)
+            yield self.update(order[start : start + size], factor)
+
+    def update(self, batch: NDArray[np.int64], factor: float) -> Chunk:
+        """Do one update."""
+        problem = self.problem
+        inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
+        gradient = self.rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
+        new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
+        self.circuit, self.memory = self.circuit.with_parameters(new), memory
+        self.engine = gradient.free.engine
+        return Chunk(gradient.cost, wrong(problem.data, problem.train, batch, gradient.free.outputs), 1)
 
 
 def runner_for(problem: Problem, rule: EquilibriumPropagation) -> Runner:
-    """Return the runner for what ``problem`` describes."""
+    """Return the runner for what ``problem`` describes.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for the fused engine where it does not apply; says why.
+    """
+    config = problem.config
+    if config.engine in ("auto", "fused"):
+        from analogep.training.fused import FusedRunner, unfit
+
+        reason = unfit(problem)
+        if reason is None:
+            return FusedRunner(problem, rule)
+        wishes = {
+            "engine": config.engine == "fused",
+            "learning.sweeps": config.learning.sweeps > 0,
+            "learning.precision": config.learning.precision == "float32",
+            "training.threads": config.training.threads > 0,
+        }
+        faults = [Fault(key, f"needs the fused engine, and {reason}") for key, wish in wishes.items() if wish]
+        if faults:
+            raise ConfigError("configuration", faults)
     return GeneralRunner(problem, rule)

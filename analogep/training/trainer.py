@@ -275,7 +275,7 @@ class _Training:
         looked = last or epoch % settings.evaluate_every == 0
         validation = test = (math.nan, math.nan)
         if looked and problem.validation is not None:
-            validation = evaluate(problem, circuit, problem.validation)
+            validation = evaluate(problem, self.runner.outputs, problem.validation)
         watched = (train if problem.validation is None else validation)[settings.watch == "error"]
         if watched < self.best_value:
             self.best_epoch, self.best_value = epoch, watched
@@ -286,7 +286,7 @@ class _Training:
             self.stopped = f"no lower {settings.watch} than in epoch {self.best_epoch}"
             last = True
         if last or looked:
-            test = evaluate(problem, circuit, problem.test)
+            test = evaluate(problem, self.runner.outputs, problem.test)
         factor, spent = problem.schedule.factor(epoch), self.seconds + sum(r.wall_time for r in self.rows[-1:])
         speed = len(problem.train) / max(self.seconds, 1e-9)
         row = EpochMetrics(epoch, *train, *validation, *test, factor, spent, speed)

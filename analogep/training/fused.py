@@ -1,0 +1,102 @@
+"""The fused engine as an epoch runner: compiled updates, a quarter of a second at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Circuit
+from analogep.learning import SGD, EquilibriumPropagation
+from analogep.learning.fused import FusedEpochs, FusedSettings, why_not
+from analogep.training.problem import Problem, Volts
+from analogep.training.runners import Arrays, Chunk, GeneralRunner
+
+Array = NDArray[np.float64]
+
+PATIENCE = 0.25
+"""How long a chunk of updates takes [s]: as long as Ctrl-C may wait."""
+
+
+def unfit(problem: Problem) -> str | None:
+    """Return why the fused engine cannot train ``problem``, ``None`` if it can."""
+    if not isinstance(problem.optimizer, SGD):
+        return "it has no optimizer but plain gradient descent"
+    if problem.optimizer.momentum:
+        return "it has no momentum"
+    if problem.train.labels is None:
+        return "it trains classes, not a regression"
+    return why_not(problem.circuit)
+
+
+class FusedRunner:
+    """Compiled updates on a chain of crossbars; a batch that does not settle goes to Newton's method."""
+
+    def __init__(self, problem: Problem, rule: EquilibriumPropagation) -> None:
+        config, optimizer = problem.config, problem.optimizer
+        assert isinstance(optimizer, SGD)
+        self.problem, self.rule = problem, rule
+        learning = config.learning
+        settings = FusedSettings(
+            rule.beta,
+            rule.variant,
+            rule.nudge,
+            learning.sweeps,
+            max(learning.tolerance, 1e-13),
+            learning.precision,
+            config.training.threads,
+        )
+        self.epochs = FusedEpochs(
+            problem.circuit,
+            problem.train.single(dtype=settings.precision),
+            problem.train.targets,
+            rates=optimizer.rates,
+            bounds=optimizer.bounds,
+            batch=config.training.batch,
+            settings=settings,
+            doubled=problem.train.encoder.doubled,
+        )
+        self.engine = f"fused {learning.precision}"
+        self.updates = 64  # of the next chunk
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit with the parameters of now."""
+        return self.epochs.circuit
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return nothing: sums are made anew from the parameters, in the order in which updates make them."""
+        return {}
+
+    def restore(self, circuit: Circuit, state: Arrays) -> None:
+        """Go on from a circuit."""
+        self.epochs.load(circuit)
+
+    def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
+        """Return the outputs (B, O) [V] of the settled free phase of some samples."""
+        return self.epochs.outputs(part.single(batch, self.epochs.dtype))
+
+    def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
+        """Do the updates for ``order``; a chunk takes about :data:`PATIENCE`."""
+        size, at = self.problem.config.training.batch, 0
+        while at < len(order):
+            began = time.perf_counter()
+            wanted = order[at : at + size * self.updates]
+            done = self.epochs.run(wanted, factor)
+            took = max(time.perf_counter() - began, 1e-6)
+            if done:
+                part = wanted[:done]
+                updates = -(-done // size)
+                yield Chunk(self.epochs.lost[part], self.epochs.wrong[part], updates)
+                self.updates = max(1, min(2 * self.updates, int(updates * PATIENCE / took)))
+            at += done
+            if done < len(wanted):  # no block steps settle this batch
+                general = GeneralRunner(self.problem, self.rule)
+                general.circuit = self.epochs.circuit
+                chunk = general.update(order[at : at + size], factor)
+                self.epochs.load(general.circuit)
+                self.engine = f"fused {self.epochs.settings.precision}, {general.engine} where it stalls"
+                at += len(chunk.losses)
+                yield chunk
