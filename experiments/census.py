@@ -27,6 +27,7 @@ from analogep.devices import REGISTRY, device_named
 from analogep.errors import AnalogepError, CircuitError, ConvergenceError, EngineError, NetlistError
 from analogep.solve import NewtonOptions, Solution, operating_point
 from analogep.solve.newton import residual_bound
+from analogep.solve.plausible import implausible
 from analogep.solve.system import System
 from analogep.spice import operating_point as spice_point
 from analogep.spice import to_netlist
@@ -275,6 +276,11 @@ def classify(circuit: Circuit) -> tuple[str, str]:
         foreign = spice_point(circuit, timeout=20.0)
     except (EngineError, NetlistError) as error:
         trouble = str(error)
+    if foreign is not None:
+        system = System(circuit, np.zeros((1, 0)))
+        impossible = implausible(system, system.model.reduce_voltages(foreign.voltages))
+        if impossible:
+            foreign, trouble = None, f"do not trust: {impossible[0][1]} would carry {impossible[0][2]:.3g} A"
     if native is not None:
         found = check(circuit, np.zeros((1, 0)), None, native.voltages)
         if not found.excess[0] <= 1.0:
