@@ -25,6 +25,9 @@ ELEMENTWISE = {"contract", "nsz", "nnan"}
 SUMS = {"reassoc", "contract", "nsz"}
 """What a loop may do that adds numbers up: the order of the sum is the compiler's, and always the same."""
 
+FINITE = SUMS | {"nnan"}
+"""The same for a loop over finite numbers, which may then find extremes by vectors, too."""
+
 
 @cache
 def kept_in() -> str | None:

@@ -22,6 +22,10 @@ TILE = 128
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
 
+NARROW = 32
+"""Columns up to which a crossbar is also kept the other way round, so that inner loops are long."""
+
+
 class NotAChain(Exception):
     """Why the compiled epochs do not apply to a circuit; names an element."""
 
@@ -55,9 +59,10 @@ class Shape:
         Row of the first crossbar that each input drives, (I,).
     constant
         The other rows of the first crossbar, whose voltage is constant, (E,).
-    row_t, row_w, row_group, row_known
-        Rows of the other crossbars: voltage and current factor of the amplifier before them, the node within
-        the group below (−1 for a constant line) and a constant line's voltage [V].
+    rows
+        Order of the other crossbars' rows in the kernels: the nodes of the group below, then constant lines.
+    row_t, row_w, row_known
+        Of these rows: voltage and current factor of the amplifier before them, and a constant line's voltage [V].
     tiles
         Crossbar, first and last column, number among the crossbar's tiles, (T, 4).
     share_start, shares
@@ -75,9 +80,9 @@ class Shape:
     shape: Index
     lines: Index
     constant: Index
+    rows: tuple[Index, ...]
     row_t: Array
     row_w: Array
-    row_group: Index
     row_known: Array
     tiles: Index
     share_start: Index
@@ -129,17 +134,21 @@ def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
         raise NotAChain(f"a row of crossbar {first.name} follows an input without being one")
     shape, start = [], first.conductance.size
     shape.append((0, 0, len(first.columns), 0))
-    row_t, row_w, row_group, row_known = [], [], [], []
+    order: list[Index] = [np.arange(0)]
+    row_t, row_w, row_known = [], [], []
     at = 0
     for k, c in enumerate(circuit.crossbars[1:], 1):
         u = plan.unknown[c.rows]
         free = u >= 0
         if driven[c.rows[~free]].any() or (where[u[free], 0] != k - 1).any():
             raise NotAChain(f"the rows of crossbar {c.name} are not those behind crossbar {k} alone")
-        row_group.append(np.where(free, where[u, 1], -1))
-        row_t.append(np.where(free, model.t[c.rows], 0.0))
-        row_w.append(np.where(free, model.w[c.rows], 0.0))
-        row_known.append(np.where(free, 0.0, dark[c.rows]))
+        if sorted(where[u[free], 1]) != list(range(node[k] - node[k - 1])):
+            raise NotAChain(f"the rows of crossbar {c.name} are not all nodes behind crossbar {k}, once each")
+        order.append(np.argsort(np.where(free, where[u, 1], len(plan.nodes)), kind="stable"))
+        here = c.rows[order[-1]]
+        row_t.append(model.t[here])
+        row_w.append(model.w[here])
+        row_known.append(dark[here])
         if (model.c[c.rows][free] != 0.0).any():
             raise NotAChain(f"a source lies between the rows of crossbar {c.name} and their nodes")
         shape.append((at, at + len(u), len(c.columns), start))
@@ -156,9 +165,9 @@ def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
         np.array(shape, np.int64),
         lines,
         constant,
+        tuple(order),
         np.concatenate([np.zeros(0), *row_t]),
         np.concatenate([np.zeros(0), *row_w]),
-        np.concatenate([np.zeros(0, np.int64), *row_group]),
         np.concatenate([np.zeros(0), *row_known]),
         tiles,
         share_start,
@@ -235,6 +244,13 @@ def _biases(
     return tuple(found)
 
 
+def _narrow(shape: Index, dtype: np.dtype[np.floating]) -> tuple[Index, NDArray[np.floating]]:
+    """Return where each crossbar of few columns is kept column by column, −1 for the others, and room for them."""
+    sizes = np.where(shape[:, 2] <= NARROW, (shape[:, 1] - shape[:, 0]) * shape[:, 2], 0)
+    starts = np.cumsum(sizes) - sizes
+    return np.where(sizes > 0, starts, -1).astype(np.int64), np.zeros(max(int(sizes.sum()), 1), dtype)
+
+
 class Chain:
     """The values of a chain in the kernels' layout; training changes them in place.
 
@@ -286,7 +302,8 @@ class Chain:
         edges = shape.node
         law = [int(counts[a:b].any()) for a, b in pairwise(edges)]
         leak, steady = self._rest(order)
-        weights = np.concatenate([self._first(), *(c.conductance.ravel() for c in circuit.crossbars[1:])])
+        rest = zip(circuit.crossbars[1:], shape.rows[1:], strict=True)
+        weights = np.concatenate([self._first(), *(c.conductance[rows].ravel() for c, rows in rest)])
         self.net = Net(
             self.kinds,
             shape.node,
@@ -301,7 +318,6 @@ class Chain:
             self._biases().astype(dtype),
             shape.row_t.astype(dtype),
             shape.row_w.astype(dtype),
-            shape.row_group,
             shape.row_known.astype(dtype),
             low[0, order].astype(dtype),
             high[0, order].astype(dtype),
@@ -311,6 +327,7 @@ class Chain:
             np.ascontiguousarray(fixed[rank]),
             shape.partner,
             shape.position,
+            *_narrow(shape.shape, dtype),
         )
         recount(self.net, self.lines.shape[1], len(self.extra))
 
@@ -362,9 +379,10 @@ class Chain:
             rows, columns = c.conductance.shape
             start = shape.shape[k, 3]
             flat = net.weights[start : start + rows * columns].astype(np.float64)
-            g: Array = flat.reshape(rows, columns)
-            if k == 0:
-                g = np.empty(c.conductance.shape)
+            g: Array = np.empty(c.conductance.shape)
+            if k:
+                g[shape.rows[k]] = flat.reshape(rows, columns)
+            else:
                 for tile, a, b, _ in shape.tiles:
                     if tile == 0:
                         whole = flat[rows * a : rows * b].reshape(rows, b - a)

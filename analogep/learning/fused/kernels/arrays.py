@@ -20,7 +20,8 @@ class Net(NamedTuple):
     then its constant lines, the others row by row. ``sums`` (n,) are column sums, ``shares`` row sums by tile from
     ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number within the crossbar. ``leak``,
     ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained currents [A] of each node; ``low``
-    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions.
+    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions. A narrow crossbar is also kept
+    column by column, in ``flipped`` from ``flip`` (crossbars,) on, −1 for the others.
     """
 
     kinds: int
@@ -36,7 +37,6 @@ class Net(NamedTuple):
     bias: Real
     row_t: Real
     row_w: Real
-    row_group: Index
     row_known: Real
     low: Real
     high: Real
@@ -46,6 +46,8 @@ class Net(NamedTuple):
     fixed: NDArray[np.float64]
     partner: Index
     position: Index
+    flip: Index
+    flipped: Real
 
 
 class Lines(NamedTuple):

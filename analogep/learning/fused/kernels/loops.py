@@ -9,7 +9,13 @@ import numpy as np
 from analogep.learning.fused.kernels.arrays import Nudging, Phase
 from analogep.learning.fused.kernels.phases import CHUNK, relax
 from analogep.learning.fused.kernels.sync import add, barrier
-from analogep.learning.fused.kernels.updates import line_currents, update_constant, update_first, update_inner
+from analogep.learning.fused.kernels.updates import (
+    line_currents,
+    turn,
+    update_constant,
+    update_first,
+    update_inner,
+)
 from analogep.solve.compiled import compiled
 
 
@@ -20,7 +26,7 @@ def _workspace(net):  # type: ignore[no-untyped-def]
     for k in range(len(net.shape)):
         rows = max(rows, net.shape[k, 1] - net.shape[k, 0])
         widest = max(widest, net.shape[k, 2])
-    return rows, widest, np.zeros(max(2 * widest, 4 * max(8, CHUNK), 4 * rows), net.weights.dtype)
+    return rows, widest, np.zeros(max(2 * widest, 4 * CHUNK, 4 * (rows + widest)), net.weights.dtype)
 
 
 @compiled
@@ -35,10 +41,8 @@ def hold(net, held):  # type: ignore[no-untyped-def]
         r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
         s0 = net.share_start[c] + net.tiles[t, 3] * rows
         here = net.node[c - 1]
-        for r in range(rows):
-            j = net.row_group[r0 + r]
-            if j >= 0:
-                held[here + j] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
+        for r in range(net.node[c] - here):
+            held[here + r] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
 
 
 @compiled
@@ -120,8 +124,11 @@ def train(  # type: ignore[no-untyped-def]
     shift_all = np.zeros((batch + 3) * net.shape[0, 2], dtype)
     fresh_all = np.zeros(batch * net.shape[0, 2], dtype)
     level = np.zeros(net.shape[0, 2], dtype)
-    dr = np.zeros((batch, rows), dtype)
-    sr = np.zeros((batch, rows), dtype)
+    dr = np.zeros((rooms, rows), dtype)
+    sr = np.zeros((rooms, rows), dtype)
+    near = np.zeros((rooms, widest), dtype)
+    far = np.zeros((rooms, widest), dtype)
+    volts = np.zeros((2, batch + 3, lines.data.shape[1]), dtype)
     dc = np.zeros((batch, widest), dtype)
     sc = np.zeros((batch, widest), dtype)
     last_node = net.node[crossbars - 1]
@@ -217,7 +224,9 @@ def train(  # type: ignore[no-untyped-def]
                 place = first * (count + constants)
                 table = net.weights[place : place + count * width].reshape(features, net.kinds, width)
                 sums = net.sums[n0 + first : n0 + last]
-                update_first(table, lines.data, now, nxt, shift, level[:width], lo, hi, sums, fresh, scratch)
+                update_first(
+                    table, lines.data, now, nxt, shift, level[:width], lo, hi, sums, fresh, scratch, volts,
+                )  # fmt: skip
                 place += count * width
                 ends2 = net.weights[place : place + constants * width].reshape(constants, width)
                 update_constant(ends2, lines.extra, many, len(nxt), shift, level, lo, hi, sums, fresh)
@@ -231,26 +240,35 @@ def train(  # type: ignore[no-untyped-def]
             for b in range(many):
                 at = rooms * p0 + b * below
                 to = 2 * rooms * p0 + per * b * below
-                for r in range(height):
-                    i = net.row_group[r0 + r]
-                    if i < 0:
-                        dr[b, r] = zero
-                        sr[b, r] = kind(2) * net.row_known[r0 + r]
-                        continue
-                    x1 = free[at + i]
+                for r in range(below):
+                    x1 = free[at + r]
                     x2 = x1
                     if step.betas[0] != 0:
-                        x1 = nudged[to + i]
+                        x1 = nudged[to + r]
                     if step.betas[1] != 0:
-                        x2 = nudged[to + (per - 1) * below + i]
+                        x2 = nudged[to + (per - 1) * below + r]
                     dr[b, r] = net.row_t[r0 + r] * (x2 - x1)
                     sr[b, r] = net.row_t[r0 + r] * (x2 + x1)
+                for r in range(below, height):
+                    dr[b, r] = zero
+                    sr[b, r] = kind(2) * net.row_known[r0 + r]
+            even = many + many % 2
+            width = last - first
+            for b in range(even):
+                for j in range(width):
+                    near[b, j] = dc[b, first + j] if b < many else zero
+                    far[b, j] = sc[b, first + j] if b < many else zero
+                if b == many:
+                    for r in range(height):
+                        dr[b, r] = zero
+                        sr[b, r] = zero
             inner = net.weights[net.shape[c, 3] : net.shape[c, 3] + height * size].reshape(height, size)
             s0 = net.share_start[c] + net.tiles[t, 3] * height
             update_inner(
-                inner, dr[:many], sr[:many], dc[:many], sc[:many], rate, lo, hi, first, last,
-                net.shares[s0 : s0 + height], net.sums[n0 : n0 + size], scratch,
+                inner, dr[:even], sr[:even], near, far, rate, lo, hi, first,
+                net.shares[s0 : s0 + height], net.sums[n0 + first : n0 + last], scratch,
             )  # fmt: skip
+            turn(net, c)
         passed = barrier(counter, threads, passed)
 
 

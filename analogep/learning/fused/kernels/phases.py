@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analogep.solve.compiled import SUMS, compiled
+from analogep.solve.compiled import FINITE, SUMS, compiled
 from analogep.solve.kernels import solve_node
 
 CHUNK = 32768  # numbers of a crossbar that several lanes use while they are in the cache
@@ -24,20 +24,18 @@ def _forward(table, left, chosen, right):  # type: ignore[no-untyped-def]
     while k + 8 <= count:
         r0, r1, r2, r3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
         r4, r5, r6, r7 = chosen[k + 4], chosen[k + 5], chosen[k + 6], chosen[k + 7]
-        g0, g1, g2, g3 = table[r0], table[r1], table[r2], table[r3]
-        g4, g5, g6, g7 = table[r4], table[r5], table[r6], table[r7]
         a0, a1, a2, a3 = left[r0], left[r1], left[r2], left[r3]
         a4, a5, a6, a7 = left[r4], left[r5], left[r6], left[r7]
         for j in range(width):
-            low = a0 * g0[j] + a1 * g1[j] + a2 * g2[j] + a3 * g3[j]
-            high = a4 * g4[j] + a5 * g5[j] + a6 * g6[j] + a7 * g7[j]
+            low = a0 * table[r0, j] + a1 * table[r1, j] + a2 * table[r2, j] + a3 * table[r3, j]
+            high = a4 * table[r4, j] + a5 * table[r5, j] + a6 * table[r6, j] + a7 * table[r7, j]
             right[j] += low + high
         k += 8
     while k < count:
-        a = left[chosen[k]]
-        line = table[chosen[k]]
+        r = chosen[k]
+        a = left[r]
         for j in range(width):
-            right[j] += a * line[j]
+            right[j] += a * table[r, j]
         k += 1
 
 
@@ -47,37 +45,33 @@ def _backward(table, h, out):  # type: ignore[no-untyped-def]
     rows, width = table.shape
     zero = table.dtype.type(0)
     if len(h) == 2:
-        h0, h1 = h[0], h[1]
         for r in range(rows):
-            line = table[r]
             t0 = zero
             t1 = zero
             for j in range(width):
-                t0 += line[j] * h0[j]
-                t1 += line[j] * h1[j]
+                t0 += table[r, j] * h[0, j]
+                t1 += table[r, j] * h[1, j]
             out[0, r] = t0
             out[1, r] = t1
         return
-    h0, h1, h2, h3 = h[0], h[1], h[2], h[3]
     for r in range(rows):
-        line = table[r]
         t0 = zero
         t1 = zero
         t2 = zero
         t3 = zero
         for j in range(width):
-            g = line[j]
-            t0 += g * h0[j]
-            t1 += g * h1[j]
-            t2 += g * h2[j]
-            t3 += g * h3[j]
+            g = table[r, j]
+            t0 += g * h[0, j]
+            t1 += g * h[1, j]
+            t2 += g * h[2, j]
+            t3 += g * h[3, j]
         out[0, r] = t0
         out[1, r] = t1
         out[2, r] = t2
         out[3, r] = t3
 
 
-@compiled(fastmath=SUMS)
+@compiled(fastmath=FINITE)
 def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
     """Set nodes that ideal diodes clamp; returns the largest move [V]."""
     moved = v.dtype.type(0)
@@ -138,6 +132,23 @@ def _outputs(v, into, held, beta, target, freeze, error, partner, position):  # 
     return moved
 
 
+@compiled(fastmath=FINITE)
+def _row_voltages(left, below, known, factor):  # type: ignore[no-untyped-def]
+    """Set the voltages of a crossbar's rows: those of the group below, amplified, then constant lines."""
+    count = len(below)
+    for r in range(count):
+        left[r] = factor[r] * below[r]
+    for r in range(count, len(left)):
+        left[r] = known[r]
+
+
+@compiled(fastmath=FINITE)
+def _join(into, flow, factor):  # type: ignore[no-untyped-def]
+    """Add what flows back from a crossbar's rows to the currents into the nodes behind them."""
+    for r in range(len(into)):
+        into[r] += factor[r] * flow[r]
+
+
 @compiled
 def _inflow(first, last, many, per, g, current, net, phase):  # type: ignore[no-untyped-def]
     """Set the current into the nodes of group ``g`` for the lanes that have not settled."""
@@ -158,33 +169,53 @@ def _inflow(first, last, many, per, g, current, net, phase):  # type: ignore[no-
         table = net.weights[net.shape[g, 3] : net.shape[g, 3] + rows * width].reshape(rows, width)
         p0, p1 = net.node[g - 1], net.node[g]
         below = phase.state[many * p0 : many * p1].reshape(many, p1 - p0)
-        chunk = max(8, CHUNK // width)
-        for c0 in range(0, rows, chunk):
-            c1 = min(c0 + chunk, rows)
-            left = phase.row[: c1 - c0]
-            for v in range(first, last):
+        known, factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
+        if net.flip[g] >= 0:
+            flipped = net.flipped[net.flip[g] : net.flip[g] + rows * width].reshape(width, rows)
+            lefts = phase.row[: bunch * rows].reshape(bunch, rows)
+            rights = phase.row[bunch * rows : bunch * (rows + width)].reshape(bunch, width)
+            for v in range(first, last, bunch):
                 if phase.settled[v] == 0:
-                    for r in range(c0, c1):
-                        j = net.row_group[r0 + r]
-                        left[r - c0] = net.row_known[r0 + r] if j < 0 else net.row_t[r0 + r] * below[v, j]
-                    _forward(table[c0:c1], left, phase.chosen, into[v])
+                    for k in range(min(bunch, last - v)):
+                        _row_voltages(lefts[k], below[v + k], known, factor)
+                    _backward(flipped, lefts, rights)
+                    for k in range(min(bunch, last - v)):
+                        for j in range(width):
+                            into[v + k, j] += rights[k, j]
+        else:
+            left = phase.row[:rows]
+            chunk = max(8, CHUNK // width)
+            for c0 in range(0, rows, chunk):
+                c1 = min(c0 + chunk, rows)
+                for v in range(first, last):
+                    if phase.settled[v] == 0:
+                        _row_voltages(left, below[v], known, factor)
+                        _forward(table[c0:c1], left[c0:c1], phase.chosen, into[v])
     if g + 1 < len(net.shape):  # what flows back from the next group
         r0, rows, width = net.shape[g + 1, 0], net.shape[g + 1, 1] - net.shape[g + 1, 0], net.shape[g + 1, 2]
         table = net.weights[net.shape[g + 1, 3] : net.shape[g + 1, 3] + rows * width].reshape(rows, width)
         m0, m1 = net.node[g + 1], net.node[g + 2]
         above = phase.state[many * m0 : many * m1].reshape(many, m1 - m0)
+        factor = net.row_w[r0 : r0 + size]
+        if net.flip[g + 1] >= 0:
+            flipped = net.flipped[net.flip[g + 1] : net.flip[g + 1] + rows * width].reshape(width, rows)
+            flow = phase.row[:rows]
+            for v in range(first, last):
+                if phase.settled[v] == 0:
+                    for r in range(rows):
+                        flow[r] = 0
+                    _forward(flipped, above[v], phase.chosen, flow)
+                    _join(into[v], flow, factor)
+            return
         chunk = max(8, CHUNK // width)
-        for c0 in range(0, rows, chunk):
-            c1 = min(c0 + chunk, rows)
+        for c0 in range(0, size, chunk):
+            c1 = min(c0 + chunk, size)
             out = phase.row[: bunch * (c1 - c0)].reshape(bunch, c1 - c0)
             for v in range(first, last, bunch):
                 if phase.settled[v] == 0:
                     _backward(table[c0:c1], above[v : v + bunch], out)
                     for k in range(min(bunch, last - v)):
-                        for r in range(c0, c1):
-                            j = net.row_group[r0 + r]
-                            if j >= 0:
-                                into[v + k, j] += net.row_w[r0 + r] * out[k, r - c0]
+                        _join(into[v + k][c0:c1], out[k], factor[c0:c1])
 
 
 @compiled
@@ -251,6 +282,17 @@ def _judge(first, last, many, bunch, sweep, stop, net, phase):  # type: ignore[n
 
 
 @compiled
+def bounded(v, many, net, phase):  # type: ignore[no-untyped-def]
+    """Return whether all voltages of a lane are finite and not absurd."""
+    total = 0.0
+    for g in range(len(net.shape)):
+        size = net.node[g + 1] - net.node[g]
+        for k in range(many * net.node[g] + v * size, many * net.node[g] + (v + 1) * size):
+            total += abs(float(phase.state[k]))
+    return total < 1e30
+
+
+@compiled
 def relax(first, last, many, per, current, held, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
     """Let the lanes ``first`` to ``last`` of one phase settle, two samples together.
 
@@ -268,8 +310,11 @@ def relax(first, last, many, per, current, held, nudging, stop, net, phase):  # 
             phase.move[v] = 0.0
             unsettled |= phase.settled[v] == 0
         if not unsettled:
-            return
+            break
         for g in range(len(net.shape)):
             _inflow(first, last, many, per, g, current, net, phase)
             _set_group(first, last, many, per, g, held, nudging, net, phase)
         _judge(first, last, many, bunch, sweep, stop, net, phase)
+    for v in range(first, last):
+        if not bounded(v, many, net, phase):
+            phase.settled[v] = -stop.sweeps

@@ -9,77 +9,79 @@ from analogep.solve.compiled import ELEMENTWISE, SUMS, compiled
 
 
 @compiled(fastmath=ELEMENTWISE)
-def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratch):  # type: ignore[no-untyped-def]
+def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratch, volts):  # type: ignore[no-untyped-def]
     """Update a tile of C columns of the first crossbar, and make the next batch's currents ``into`` it (B, C).
 
     ``table`` is (F, K, C): K = 2 for lines at ±x, else 1. With the voltage u of a line, g ← clip(g − u·shift −
     level). ``data`` (S, F) holds the lines' voltages, ``now`` and ``nxt`` the samples of the two batches;
-    ``shift`` has three more rows than ``now``, all zero.
+    ``shift`` has three more rows than ``now``, all zero; ``volts`` (2, B + 3, F) is scratch.
     """
     features, kinds, size = table.shape
-    batch = len(now)
+    batch, more = len(now), len(nxt)
     zero = table.dtype.type(0)
+    for b in range(batch + 3):
+        for i in range(features):
+            volts[0, b, i] = data[now[b], i] if b < batch else zero
+    for b in range(more):
+        for i in range(features):
+            volts[1, b, i] = data[nxt[b], i]
     for j in range(size):
         sums[j] = zero
-    for b in range(len(nxt)):
+    for b in range(more):
         for j in range(size):
             into[b, j] = zero
     for i in range(features):
         lit = False
         for q in range(0, batch, 4):
-            u0 = data[now[q], i]
-            u1 = data[now[q + 1], i] if q + 1 < batch else zero
-            u2 = data[now[q + 2], i] if q + 2 < batch else zero
-            u3 = data[now[q + 3], i] if q + 3 < batch else zero
+            u0, u1, u2, u3 = volts[0, q, i], volts[0, q + 1, i], volts[0, q + 2, i], volts[0, q + 3, i]
             if u0 != 0 or u1 != 0 or u2 != 0 or u3 != 0:
-                p0, p1, p2, p3 = shift[q], shift[q + 1], shift[q + 2], shift[q + 3]
                 if lit:
                     for j in range(size):
-                        scratch[j] += (u0 * p0[j] + u1 * p1[j]) + (u2 * p2[j] + u3 * p3[j])
+                        scratch[j] += (u0 * shift[q, j] + u1 * shift[q + 1, j]) + (
+                            u2 * shift[q + 2, j] + u3 * shift[q + 3, j]
+                        )
                 else:
                     for j in range(size):
-                        scratch[j] = (u0 * p0[j] + u1 * p1[j]) + (u2 * p2[j] + u3 * p3[j])
+                        scratch[j] = (u0 * shift[q, j] + u1 * shift[q + 1, j]) + (
+                            u2 * shift[q + 2, j] + u3 * shift[q + 3, j]
+                        )
                     lit = True
-        plus = table[i, 0]
         if kinds == 2:
-            minus = table[i, 1]
             if lit:
                 for j in range(size):
-                    a = min(max(plus[j] - (level[j] + scratch[j]), lo), hi)
-                    c = min(max(minus[j] - (level[j] - scratch[j]), lo), hi)
-                    plus[j] = a
-                    minus[j] = c
+                    a = min(max(table[i, 0, j] - (level[j] + scratch[j]), lo), hi)
+                    c = min(max(table[i, 1, j] - (level[j] - scratch[j]), lo), hi)
+                    table[i, 0, j] = a
+                    table[i, 1, j] = c
                     sums[j] += a + c
             else:
                 for j in range(size):
-                    a = min(max(plus[j] - level[j], lo), hi)
-                    c = min(max(minus[j] - level[j], lo), hi)
-                    plus[j] = a
-                    minus[j] = c
+                    a = min(max(table[i, 0, j] - level[j], lo), hi)
+                    c = min(max(table[i, 1, j] - level[j], lo), hi)
+                    table[i, 0, j] = a
+                    table[i, 1, j] = c
                     sums[j] += a + c
-            for b in range(len(nxt)):
-                u = data[nxt[b], i]
+            for b in range(more):
+                u = volts[1, b, i]
                 if u != 0:
-                    row = into[b]
                     for j in range(size):
-                        row[j] += u * (plus[j] - minus[j])
+                        into[b, j] += u * (table[i, 0, j] - table[i, 1, j])
         else:
             if lit:
                 for j in range(size):
-                    a = min(max(plus[j] - (level[j] + scratch[j]), lo), hi)
-                    plus[j] = a
+                    a = min(max(table[i, 0, j] - (level[j] + scratch[j]), lo), hi)
+                    table[i, 0, j] = a
                     sums[j] += a
             else:
                 for j in range(size):
-                    a = min(max(plus[j] - level[j], lo), hi)
-                    plus[j] = a
+                    a = min(max(table[i, 0, j] - level[j], lo), hi)
+                    table[i, 0, j] = a
                     sums[j] += a
-            for b in range(len(nxt)):
-                u = data[nxt[b], i]
+            for b in range(more):
+                u = volts[1, b, i]
                 if u != 0:
-                    row = into[b]
                     for j in range(size):
-                        row[j] += u * plus[j]
+                        into[b, j] += u * table[i, 0, j]
 
 
 @compiled(fastmath=ELEMENTWISE)
@@ -110,52 +112,61 @@ def _total(line):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=ELEMENTWISE)
-def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, last, share, sums, scratch):  # type: ignore[no-untyped-def]
-    """Update the columns ``first`` to ``last`` of a crossbar between groups.
+def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch):  # type: ignore[no-untyped-def]
+    """Update a tile of a crossbar between groups, from column ``first`` on.
 
-    g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B, ·) and sums s (B, ·) of the two phases;
-    ``share`` (R,) gets this tile's part of the row sums, ``sums`` (C,) the column sums.
+    g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B, ·) and sums s (B, ·) of the two phases,
+    for all rows but for the tile's columns alone; ``share`` (R,) gets the tile's part of the row sums, ``sums``
+    (tile,) its column sums. The number of samples is even; one that is missing has all zeros.
     """
-    rows = len(share)
-    size = last - first
-    batch = len(dr)
+    rows, size, batch = len(share), len(sums), len(dr)
     zero = table.dtype.type(0)
     own = scratch[:size]
     step = scratch[size : 2 * size]
-    total = sums[first:last]
     for j in range(size):
         own[j] = zero
-        total[j] = zero
+        sums[j] = zero
     for b in range(batch):
-        d, s = dc[b][first:last], sc[b][first:last]
         for j in range(size):
-            own[j] += d[j] * s[j]
+            own[j] += dc[b, j] * sc[b, j]
     for r in range(rows):
-        line = table[r][first:last]
+        line = table[r][first : first + size]
         level = zero
         for b in range(batch):
             level += dr[b, r] * sr[b, r]
         for j in range(size):
             step[j] = own[j] + level
         for b in range(0, batch, 2):
-            e = min(b + 1, batch - 1)
-            x0, y0 = dr[b, r], sr[b, r]
-            x1, y1 = (dr[e, r], sr[e, r]) if e > b else (zero, zero)
+            x0, y0, x1, y1 = dr[b, r], sr[b, r], dr[b + 1, r], sr[b + 1, r]
             if x0 != 0 or y0 != 0 or x1 != 0 or y1 != 0:
-                d0, s0 = dc[b][first:last], sc[b][first:last]
-                d1, s1 = dc[e][first:last], sc[e][first:last]
                 for j in range(size):
-                    step[j] -= (x0 * s0[j] + y0 * d0[j]) + (x1 * s1[j] + y1 * d1[j])
+                    step[j] -= (x0 * sc[b, j] + y0 * dc[b, j]) + (x1 * sc[b + 1, j] + y1 * dc[b + 1, j])
         for j in range(size):
             a = min(max(line[j] - rate * step[j], lo), hi)
             line[j] = a
-            total[j] += a
+            sums[j] += a
         share[r] = _total(line)
+
+
+@compiled
+def turn(net, c):  # type: ignore[no-untyped-def]
+    """Copy a narrow crossbar column by column."""
+    start = net.flip[c]
+    if start < 0:
+        return
+    rows, width = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
+    table = net.weights[net.shape[c, 3] : net.shape[c, 3] + rows * width].reshape(rows, width)
+    flipped = net.flipped[start : start + rows * width].reshape(width, rows)
+    for r in range(rows):
+        for j in range(width):
+            flipped[j, r] = table[r, j]
 
 
 @compiled(fastmath=ELEMENTWISE)
 def recount(net, features, constants):  # type: ignore[no-untyped-def]
-    """Set the column sums and row shares of a network from its weights, in the order in which updates do."""
+    """Set what follows from a network's weights: column sums and row shares, in the order in which updates do."""
+    for c in range(1, len(net.shape)):
+        turn(net, c)
     for t in range(len(net.tiles)):
         c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
         width = last - first
