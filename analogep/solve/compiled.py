@@ -62,18 +62,26 @@ def _keeping() -> Iterator[None]:
         settings.CACHE_DIR = before
 
 
-def compiled(function: Any = None, *, fastmath: set[str] | None = None) -> Any:
+def compiled(function: Any = None, *, fastmath: set[str] | None = None, inline: bool = False) -> Any:
     """Compile a function at its first call; it runs without the interpreter's lock.
 
     Parameters
     ----------
     fastmath
-        :data:`ELEMENTWISE` or :data:`SUMS`; strict arithmetic by default.
+        :data:`ELEMENTWISE`, :data:`SUMS` or :data:`FINITE`; strict arithmetic by default.
+    inline
+        Whether callers copy the function: worth it where named tuples of many arrays are passed often.
     """
 
     def declare(python: Callable[..., Any]) -> Any:
         with _keeping():
-            declared = nb.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath or False)
+            declared = nb.njit(
+                cache=True,
+                nogil=True,
+                error_model="numpy",
+                fastmath=fastmath or False,
+                inline="always" if inline else "never",
+            )
             return declared(python)
 
     return declare if function is None else declare(function)

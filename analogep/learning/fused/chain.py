@@ -327,7 +327,9 @@ class Chain:
             np.ascontiguousarray(fixed[rank]),
             shape.partner,
             shape.position,
+            int(np.array_equal(shape.position, np.arange(len(circuit.output_pairs)))),
             *_narrow(shape.shape, dtype),
+            np.ones(NARROW, dtype),
         )
         recount(self.net, self.lines.shape[1], len(self.extra))
 

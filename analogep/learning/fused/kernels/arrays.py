@@ -20,8 +20,10 @@ class Net(NamedTuple):
     then its constant lines, the others row by row. ``sums`` (n,) are column sums, ``shares`` row sums by tile from
     ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number within the crossbar. ``leak``,
     ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained currents [A] of each node; ``low``
-    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions. A narrow crossbar is also kept
-    column by column, in ``flipped`` from ``flip`` (crossbars,) on, −1 for the others.
+    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions.
+    A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars,) on, −1 for the
+    others; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last group is
+    output k.
     """
 
     kinds: int
@@ -46,8 +48,10 @@ class Net(NamedTuple):
     fixed: NDArray[np.float64]
     partner: Index
     position: Index
+    plain: int
     flip: Index
     flipped: Real
+    unit: Real
 
 
 class Lines(NamedTuple):

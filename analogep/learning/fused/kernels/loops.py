@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from analogep.learning.fused.kernels.arrays import Nudging, Phase
-from analogep.learning.fused.kernels.phases import CHUNK, relax
+from analogep.learning.fused.kernels.phases import relax
 from analogep.learning.fused.kernels.sync import add, barrier
 from analogep.learning.fused.kernels.updates import (
     line_currents,
@@ -20,13 +20,13 @@ from analogep.solve.compiled import compiled
 
 
 @compiled
-def _workspace(net):  # type: ignore[no-untyped-def]
-    """Return (most rows of a crossbar, widest crossbar, scratch that fits any of them)."""
+def _workspace(net, lanes):  # type: ignore[no-untyped-def]
+    """Return (most rows of a crossbar, widest crossbar, scratch for their rows in so many lanes)."""
     rows, widest = 1, 1
     for k in range(len(net.shape)):
         rows = max(rows, net.shape[k, 1] - net.shape[k, 0])
         widest = max(widest, net.shape[k, 2])
-    return rows, widest, np.zeros(max(2 * widest, 4 * CHUNK, 4 * (rows + widest)), net.weights.dtype)
+    return rows, widest, np.zeros(max(2 * widest, lanes * rows), net.weights.dtype)
 
 
 @compiled
@@ -96,10 +96,10 @@ def train(  # type: ignore[no-untyped-def]
     for q in range(2):
         if step.betas[q] != 0:
             per += 1
-    rows, widest, scratch = _workspace(net)
     rooms = batch + batch % 2  # lanes of the free phase: whole pairs
+    rows, widest, scratch = _workspace(net, 2 * rooms)
     work = np.zeros(2 * rooms * widest, dtype)
-    chosen = np.zeros(rows + 1, np.int64)
+    chosen = np.zeros(max(rows, widest) + 1, np.int64)
     settled = np.zeros(2 * rooms, np.int64)
     before = np.zeros(2 * rooms)
     move = np.zeros(2 * rooms)
@@ -280,7 +280,7 @@ BLOCK = 8
 def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-def]
     """Set the outputs (S, O) [V] of the free phase of samples ``first`` to ``last``; returns how many failed."""
     dtype = net.weights.dtype
-    rows, widest, scratch = _workspace(net)
+    rows, widest, scratch = _workspace(net, BLOCK)
     held = np.zeros(net.node[len(net.shape)], dtype)
     hold(net, held)
     nodes = len(held)
@@ -288,7 +288,7 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
         np.zeros(BLOCK * nodes, dtype),
         np.zeros(BLOCK * widest, dtype),
         scratch,
-        np.zeros(rows + 1, np.int64),
+        np.zeros(max(rows, widest) + 1, np.int64),
         np.zeros(BLOCK, np.int64),
         np.zeros(BLOCK),
         np.zeros(BLOCK),

@@ -11,75 +11,81 @@ CHUNK = 32768  # numbers of a crossbar that several lanes use while they are in 
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
+# Lanes are samples, or samples in a nudged phase. Inner loops start at 0, which lets the compiler use vectors.
+
+
 @compiled(fastmath=SUMS)
-def _forward(table, left, chosen, right):  # type: ignore[no-untyped-def]
-    """Add Σ_r left_r g_rc to right_c; rows at zero volts cost nothing. ``chosen`` is scratch, (R + 1,)."""
+def _add_rows(table, start, stop, weight, v, chosen, out):  # type: ignore[no-untyped-def]
+    """Add Σ_r weight[v, r] table[r] over the rows ``start`` to ``stop`` to out[v]; zeros cost nothing."""
     count = 0
-    for r in range(len(left)):
+    for r in range(start, stop):
         chosen[count] = r
-        if left[r] != 0:
+        if weight[v, r] != 0:
             count += 1
-    width = len(right)
+    width = table.shape[1]
     k = 0
     while k + 8 <= count:
         r0, r1, r2, r3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
         r4, r5, r6, r7 = chosen[k + 4], chosen[k + 5], chosen[k + 6], chosen[k + 7]
-        a0, a1, a2, a3 = left[r0], left[r1], left[r2], left[r3]
-        a4, a5, a6, a7 = left[r4], left[r5], left[r6], left[r7]
+        a0, a1, a2, a3 = weight[v, r0], weight[v, r1], weight[v, r2], weight[v, r3]
+        a4, a5, a6, a7 = weight[v, r4], weight[v, r5], weight[v, r6], weight[v, r7]
         for j in range(width):
             low = a0 * table[r0, j] + a1 * table[r1, j] + a2 * table[r2, j] + a3 * table[r3, j]
             high = a4 * table[r4, j] + a5 * table[r5, j] + a6 * table[r6, j] + a7 * table[r7, j]
-            right[j] += low + high
+            out[v, j] += low + high
         k += 8
     while k < count:
         r = chosen[k]
-        a = left[r]
+        a = weight[v, r]
         for j in range(width):
-            right[j] += a * table[r, j]
+            out[v, j] += a * table[r, j]
         k += 1
 
 
 @compiled(fastmath=SUMS)
-def _backward(table, h, out):  # type: ignore[no-untyped-def]
-    """Set out[k, r] = Σ_c g_rc h[k, c] for two or four lanes."""
-    rows, width = table.shape
+def _add_dots(table, start, stop, h, v, bunch, count, factor, out):  # type: ignore[no-untyped-def]
+    """Add factor[r] Σ_c table[r, c] h[v, c] to out[v, r] for two or four lanes, ``count`` of them used."""
+    width = table.shape[1]
     zero = table.dtype.type(0)
-    if len(h) == 2:
-        for r in range(rows):
-            t0 = zero
-            t1 = zero
-            for j in range(width):
-                t0 += table[r, j] * h[0, j]
-                t1 += table[r, j] * h[1, j]
-            out[0, r] = t0
-            out[1, r] = t1
-        return
-    for r in range(rows):
+    for r in range(start, stop):
         t0 = zero
         t1 = zero
         t2 = zero
         t3 = zero
-        for j in range(width):
-            g = table[r, j]
-            t0 += g * h[0, j]
-            t1 += g * h[1, j]
-            t2 += g * h[2, j]
-            t3 += g * h[3, j]
-        out[0, r] = t0
-        out[1, r] = t1
-        out[2, r] = t2
-        out[3, r] = t3
+        if bunch == 2:
+            for j in range(width):
+                g = table[r, j]
+                t0 += g * h[v, j]
+                t1 += g * h[v + 1, j]
+        else:
+            for j in range(width):
+                g = table[r, j]
+                t0 += g * h[v, j]
+                t1 += g * h[v + 1, j]
+                t2 += g * h[v + 2, j]
+                t3 += g * h[v + 3, j]
+        w = factor[r]
+        out[v, r] += w * t0
+        if count > 1:
+            out[v + 1, r] += w * t1
+        if count > 2:
+            out[v + 2, r] += w * t2
+        if count > 3:
+            out[v + 3, r] += w * t3
 
 
 @compiled(fastmath=FINITE)
-def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
-    """Set nodes that ideal diodes clamp; returns the largest move [V]."""
-    moved = v.dtype.type(0)
-    for j in range(len(v)):
-        new = min(max(into[j] / held[j], low[j]), high[j])
-        moved = max(moved, abs(new - v[j]))
-        v[j] = new
-    return moved
+def _clamped(first, last, settled, v, into, held, low, high, move):  # type: ignore[no-untyped-def]
+    """Set nodes that ideal diodes clamp; notes each lane's largest move [V]."""
+    size = v.shape[1]
+    for lane in range(first, last):
+        if settled[lane] == 0:
+            moved = held.dtype.type(0)
+            for j in range(size):
+                new = min(max(into[lane, j] / held[j], low[j]), high[j])
+                moved = max(moved, abs(new - v[lane, j]))
+                v[lane, j] = new
+            move[lane] = max(move[lane], float(moved))
 
 
 @compiled
@@ -104,149 +110,168 @@ def _with_junctions(v, into, held, low, high, start, junctions, fixed):  # type:
     return moved
 
 
+@compiled(fastmath=FINITE)
+def _plain_outputs(v, lane, into, held, beta, target, freeze, error, b):  # type: ignore[no-untyped-def]
+    """Set single-ended outputs, node k being output k, with their nudge; returns the largest move [V]."""
+    moved = held.dtype.type(0)
+    least = held[0] + beta
+    for j in range(v.shape[1]):
+        g = held[j] + beta
+        least = min(least, g)
+        new = (into[lane, j] + beta * target[b, j] + freeze * error[b, j]) / g
+        moved = max(moved, abs(new - v[lane, j]))
+        v[lane, j] = new
+    if least <= 0:  # repelled by more than what holds it: no equilibrium to settle in
+        return 1e300
+    return float(moved)
+
+
 @compiled(fastmath=SUMS)
-def _outputs(v, into, held, beta, target, freeze, error, partner, position):  # type: ignore[no-untyped-def]
+def _outputs(v, lane, into, held, beta, target, freeze, error, b, partner, position):  # type: ignore[no-untyped-def]
     """Set the output nodes with their nudge; returns the largest move [V].
 
     ``position`` (n,) is k for the positive node of output k, −k − 2 for its negative node, −1 for neither;
     ``partner`` (n,) the other node of its pair, −1 if there is none.
     """
-    moved = v.dtype.type(0)
-    for j in range(len(v)):
+    moved = held.dtype.type(0)
+    for j in range(v.shape[1]):
         k = position[j]
-        here, g = into[j], held[j]
+        here, g = into[lane, j], held[j]
         if k >= 0:
             g += beta
-            here += beta * target[k] + freeze * error[k]
+            here += beta * target[b, k] + freeze * error[b, k]
             if partner[j] >= 0:
-                here += beta * v[partner[j]]
+                here += beta * v[lane, partner[j]]
         elif k < -1:
             k = -k - 2
             g += beta
-            here += beta * (v[partner[j]] - target[k]) - freeze * error[k]
-        if g <= 0:  # repelled by more than what holds it: no equilibrium to settle in
-            return v.dtype.type(math.inf)
+            here += beta * (v[lane, partner[j]] - target[b, k]) - freeze * error[b, k]
+        if g <= 0:
+            return 1e300
         new = here / g
-        moved = max(moved, abs(new - v[j]))
-        v[j] = new
-    return moved
+        moved = max(moved, abs(new - v[lane, j]))
+        v[lane, j] = new
+    return float(moved)
 
 
 @compiled(fastmath=FINITE)
-def _row_voltages(left, below, known, factor):  # type: ignore[no-untyped-def]
+def _begin(first, last, per, into, bias, steady, current, lit):  # type: ignore[no-untyped-def]
+    """Set the currents that do not depend on other groups: biases, and the clamped lines' if ``lit``."""
+    size = into.shape[1]
+    for v in range(first, last):
+        if lit:
+            b = v // per
+            for j in range(size):
+                into[v, j] = (bias[j] + steady[j]) + current[b, j]
+        else:
+            for j in range(size):
+                into[v, j] = bias[j] + steady[j]
+
+
+@compiled(fastmath=FINITE)
+def _row_voltages(first, last, left, below, known, factor):  # type: ignore[no-untyped-def]
     """Set the voltages of a crossbar's rows: those of the group below, amplified, then constant lines."""
-    count = len(below)
-    for r in range(count):
-        left[r] = factor[r] * below[r]
-    for r in range(count, len(left)):
-        left[r] = known[r]
+    count, rows = below.shape[1], left.shape[1]
+    for v in range(first, last):
+        for r in range(count):
+            left[v, r] = factor[r] * below[v, r]
+        for r in range(count, rows):
+            left[v, r] = known[r]
 
 
 @compiled(fastmath=FINITE)
-def _join(into, flow, factor):  # type: ignore[no-untyped-def]
+def _join(first, last, into, flow, factor):  # type: ignore[no-untyped-def]
     """Add what flows back from a crossbar's rows to the currents into the nodes behind them."""
-    for r in range(len(into)):
-        into[r] += factor[r] * flow[r]
+    for v in range(first, last):
+        for r in range(into.shape[1]):
+            into[v, r] += factor[r] * flow[v, r]
 
 
-@compiled
+@compiled(inline=True)
 def _inflow(first, last, many, per, g, current, net, phase):  # type: ignore[no-untyped-def]
     """Set the current into the nodes of group ``g`` for the lanes that have not settled."""
     n0, n1 = net.node[g], net.node[g + 1]
     size = n1 - n0
     bunch = 2 * per
+    settled, chosen = phase.settled, phase.chosen
     into = phase.into[: many * size].reshape(many, size)
-    for v in range(first, last):
-        source = into[v]
-        for j in range(size):
-            source[j] = net.bias[n0 + j] + net.steady[n0 + j]
-        if g == 0:
-            lines = current[v // per]
-            for j in range(size):
-                source[j] += lines[j]
+    _begin(first, last, per, into, net.bias[n0:n1], net.steady[n0:n1], current, g == 0)
     if g > 0:
         r0, rows, width = net.shape[g, 0], net.shape[g, 1] - net.shape[g, 0], net.shape[g, 2]
-        table = net.weights[net.shape[g, 3] : net.shape[g, 3] + rows * width].reshape(rows, width)
         p0, p1 = net.node[g - 1], net.node[g]
         below = phase.state[many * p0 : many * p1].reshape(many, p1 - p0)
-        known, factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
+        left = phase.row[: many * rows].reshape(many, rows)
+        _row_voltages(first, last, left, below, net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
         if net.flip[g] >= 0:
             flipped = net.flipped[net.flip[g] : net.flip[g] + rows * width].reshape(width, rows)
-            lefts = phase.row[: bunch * rows].reshape(bunch, rows)
-            rights = phase.row[bunch * rows : bunch * (rows + width)].reshape(bunch, width)
             for v in range(first, last, bunch):
-                if phase.settled[v] == 0:
-                    for k in range(min(bunch, last - v)):
-                        _row_voltages(lefts[k], below[v + k], known, factor)
-                    _backward(flipped, lefts, rights)
-                    for k in range(min(bunch, last - v)):
-                        for j in range(width):
-                            into[v + k, j] += rights[k, j]
+                if settled[v] == 0:
+                    _add_dots(flipped, 0, width, left, v, bunch, last - v, net.unit, into)
         else:
-            left = phase.row[:rows]
+            table = net.weights[net.shape[g, 3] : net.shape[g, 3] + rows * width].reshape(rows, width)
             chunk = max(8, CHUNK // width)
             for c0 in range(0, rows, chunk):
-                c1 = min(c0 + chunk, rows)
                 for v in range(first, last):
-                    if phase.settled[v] == 0:
-                        _row_voltages(left, below[v], known, factor)
-                        _forward(table[c0:c1], left[c0:c1], phase.chosen, into[v])
+                    if settled[v] == 0:
+                        _add_rows(table, c0, min(c0 + chunk, rows), left, v, chosen, into)
     if g + 1 < len(net.shape):  # what flows back from the next group
         r0, rows, width = net.shape[g + 1, 0], net.shape[g + 1, 1] - net.shape[g + 1, 0], net.shape[g + 1, 2]
-        table = net.weights[net.shape[g + 1, 3] : net.shape[g + 1, 3] + rows * width].reshape(rows, width)
         m0, m1 = net.node[g + 1], net.node[g + 2]
         above = phase.state[many * m0 : many * m1].reshape(many, m1 - m0)
         factor = net.row_w[r0 : r0 + size]
         if net.flip[g + 1] >= 0:
             flipped = net.flipped[net.flip[g + 1] : net.flip[g + 1] + rows * width].reshape(width, rows)
-            flow = phase.row[:rows]
+            flow = phase.row[: many * rows].reshape(many, rows)
             for v in range(first, last):
-                if phase.settled[v] == 0:
+                if settled[v] == 0:
                     for r in range(rows):
-                        flow[r] = 0
-                    _forward(flipped, above[v], phase.chosen, flow)
-                    _join(into[v], flow, factor)
+                        flow[v, r] = 0
+                    _add_rows(flipped, 0, width, above, v, chosen, flow)
+            _join(first, last, into, flow, factor)
             return
+        table = net.weights[net.shape[g + 1, 3] : net.shape[g + 1, 3] + rows * width].reshape(rows, width)
         chunk = max(8, CHUNK // width)
         for c0 in range(0, size, chunk):
-            c1 = min(c0 + chunk, size)
-            out = phase.row[: bunch * (c1 - c0)].reshape(bunch, c1 - c0)
             for v in range(first, last, bunch):
-                if phase.settled[v] == 0:
-                    _backward(table[c0:c1], above[v : v + bunch], out)
-                    for k in range(min(bunch, last - v)):
-                        _join(into[v + k][c0:c1], out[k], factor[c0:c1])
+                if settled[v] == 0:
+                    _add_dots(table, c0, min(c0 + chunk, size), above, v, bunch, last - v, factor, into)
 
 
-@compiled
+@compiled(inline=True)
 def _set_group(first, last, many, per, g, held, nudging, net, phase):  # type: ignore[no-untyped-def]
     """Solve the nodes of group ``g`` in all lanes that have not settled; notes the largest move [V] of each."""
     n0, n1 = net.node[g], net.node[g + 1]
     size = n1 - n0
-    output = g == len(net.shape) - 1
-    junctions = net.law[g] != 0
-    own_held, low, high = held[n0:n1], net.low[n0:n1], net.high[n0:n1]
-    start = net.junction_start[n0 : n1 + 1]
-    for v in range(first, last):
-        if phase.settled[v] != 0:
-            continue
-        own = phase.state[many * n0 + v * size : many * n0 + (v + 1) * size]
-        into = phase.into[v * size : (v + 1) * size]
-        if output:
-            b = v // per
-            k = v - b * per
-            target, error = nudging.target[b], nudging.error[b]
-            beta, freeze = nudging.beta[k], nudging.freeze[k]
-            step = float(_outputs(own, into, own_held, beta, target, freeze, error, net.partner, net.position))
-        elif junctions:
-            step = _with_junctions(own, into, own_held, low, high, start, net.junctions, net.fixed)
-        else:
-            step = float(_clamped(own, into, own_held, low, high))
-        if not step <= phase.move[v]:
-            phase.move[v] = step
+    settled, move, own_held = phase.settled, phase.move, held[n0:n1]
+    own = phase.state[many * n0 : many * n1].reshape(many, size)
+    into = phase.into[: many * size].reshape(many, size)
+    if g == len(net.shape) - 1:
+        plain = net.plain != 0
+        beta, target, freeze, error = nudging.beta, nudging.target, nudging.freeze, nudging.error
+        for v in range(first, last):
+            if settled[v] == 0:
+                b = v // per
+                k = v - b * per
+                if plain:
+                    step = _plain_outputs(own, v, into, own_held, beta[k], target, freeze[k], error, b)
+                else:
+                    step = _outputs(
+                        own, v, into, own_held, beta[k], target, freeze[k], error, b, net.partner, net.position
+                    )
+                if not step <= move[v]:
+                    move[v] = step
+    elif net.law[g] != 0:
+        low, high, start = net.low[n0:n1], net.high[n0:n1], net.junction_start[n0 : n1 + 1]
+        for v in range(first, last):
+            if settled[v] == 0:
+                step = _with_junctions(own[v], into[v], own_held, low, high, start, net.junctions, net.fixed)
+                if not step <= move[v]:
+                    move[v] = step
+    else:
+        _clamped(first, last, settled, own, into, own_held, net.low[n0:n1], net.high[n0:n1], move)
 
 
-@compiled
+@compiled(inline=True)
 def _judge(first, last, many, bunch, sweep, stop, net, phase):  # type: ignore[no-untyped-def]
     """Note which bunches of lanes have settled: the sweeps they took, negative if they never will."""
     for v in range(first, last, bunch):
