@@ -159,7 +159,7 @@ FAULTY_COMMANDS = {
     "solve nonsense": (["solve", "nonsense.cir"], "nonsense.cir"),
     "unknown method": (["solve", "divider.cir", "--method", "guess"], "unknown method"),
     "output of no known kind": (["solve", "divider.cir", "--output", "a.txt"], "must end in .csv or .npz"),
-    "output into no folder": (["solve", "divider.cir", "--output", "none/a.csv"], "cannot write"),
+    "output into no folder": (["solve", "divider.cir", "--output", "none/a.csv"], "there is no folder none"),
     "input that is none": (["solve", "divider.cir", "--input", "a=1"], "is not an input"),
     "input without a voltage": (["solve", "divider.cir", "--input", "a"], "NODE=VOLT"),
     "input that is not finite": (["solve", "divider.cir", "--input", "a=nan"], "NODE=VOLT"),
@@ -168,6 +168,9 @@ FAULTY_COMMANDS = {
     "wrapper in another dialect": (["export", ".", "--wrapper", "a", "--dialect", "xyce"], "give neither"),
     "verify of a folder that is no run": (["verify", "."], "is not a run folder"),
     "verify of nothing": (["verify", "nothing"], "cannot read nothing"),
+    "samples of a netlist": (["verify", "divider.cir", "--samples", "3"], "a netlist has one"),
+    "sweep of no source": (["solve", "sweep.cir"], "sweep.cir:4: .dc: there is no V or I source V9"),
+    "resumption of no run": (["train", str(XOR), "--resume", "none"], "error: none is not a run folder"),
     "negative tolerance": (["verify", "divider.cir", "--tolerance", "-1"], "--tolerance"),
     "negative beta": (["gradcheck", str(XOR), "--beta", "-1"], "--beta"),
     "no samples": (["gradcheck", str(XOR), "--samples", "0"], "--samples"),
@@ -180,6 +183,7 @@ FAULTY_COMMANDS = {
 def test_faulty_command_lines_end_in_one_message(command, tmp_path, case):
     (tmp_path / "divider.cir").write_text(DIVIDER)
     (tmp_path / "binary.cir").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "sweep.cir").write_text("title\nV1 a 0 1\nR1 a 0 1k\n.dc V9 0 1 0.1\n.end\n")
     (tmp_path / "nonsense.cir").write_text("title\nQ1 a b c d\n.end\n")
     before = {p: p.read_bytes() for p in tmp_path.rglob("*")}
     arguments, expected = FAULTY_COMMANDS[case]
@@ -320,11 +324,11 @@ def test_gradcheck_passes_on_the_board_and_draws(command, tmp_path):
 
 
 def test_devices_lists_every_device(command):
-    from analogep.devices import REGISTRY
+    from analogep.devices import REGISTRY, Behavioural, BehaviouralVoltage
 
     code, out, _ = command("devices")
     assert code == 0
-    assert all(kind in out for kind in REGISTRY)
+    assert all(kind in out for kind in (*REGISTRY, Behavioural.kind, BehaviouralVoltage.kind))
 
 
 def test_help_loads_neither_solver_nor_figures():

@@ -83,5 +83,6 @@ class TrainingBar(Watcher):
         self.epoch_began, self.skipped = time.monotonic(), 0
 
     def close(self) -> None:
-        """Close the bar."""
-        self.progress.stop()
+        """Close the bar, if it was open."""
+        if self.task is not None:
+            self.progress.stop()

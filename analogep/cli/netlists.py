@@ -15,7 +15,7 @@ from rich.table import Table
 
 from analogep.circuit import Circuit
 from analogep.cli.console import console
-from analogep.devices import REGISTRY
+from analogep.devices import REGISTRY, Behavioural, BehaviouralVoltage
 from analogep.errors import InputError
 from analogep.learning import SquaredError
 from analogep.solve import METHODS, Nudge, operating_point
@@ -63,6 +63,8 @@ def solve_netlist(path: Path, given: Sequence[str], method: str, output: Path | 
         raise InputError(f"unknown method {method!r}; use one of {', '.join((*METHODS, 'ngspice'))}")
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"--output {output}: the name must end in .csv or .npz")
+    if output is not None and not output.parent.is_dir():  # before minutes of solving
+        raise InputError(f"--output {output}: there is no folder {output.parent}; make it first")
     netlist = read_file(path)
     circuit = netlist.circuit
     voltages = _inputs(circuit, given, netlist.inputs)
@@ -188,6 +190,8 @@ def verify_subject(subject: Path, samples: int | None, tolerance: float | None) 
             problem, problem.circuit, saved.beta, samples or config.samples, tolerance or config.tolerance
         )
     else:
+        if samples is not None:
+            raise InputError("--samples counts the test samples of a run folder; a netlist has one, leave it out")
         netlist = read_file(subject)
         values = _inputs(netlist.circuit, (), netlist.inputs)
         inputs = netlist.circuit.input_array(values or None)
@@ -206,4 +210,7 @@ def list_devices() -> None:
             trained = " (trainable)" if info.trainable else ""
             table.add_row(kind, pins, name, info.unit, default, info.doc + trained)
             kind = pins = ""
+    for source, result in ((Behavioural, "current [A]"), (BehaviouralVoltage, "voltage [V]")):
+        meaning = f"{result} from p to n, an expression of voltages; each name in it is one (trainable)"
+        table.add_row(source.kind, "p, n, c1, …", "any name", "any", "required", escape(meaning))
     console.print(table)

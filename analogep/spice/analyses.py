@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.spice.lexer import Place
 from analogep.spice.words import number_of
 
 _MOST_POINTS = 10_000_000
@@ -45,9 +46,18 @@ class Axis:
 
 @dataclass(frozen=True)
 class Sweep:
-    """``.dc``: operating points along one source, or two, of which the first moves fastest."""
+    """``.dc``: operating points along one source, or two, of which the first moves fastest.
+
+    Attributes
+    ----------
+    axes
+        The sources.
+    place
+        Where the line stands, for messages.
+    """
 
     axes: tuple[Axis, ...]
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,8 @@ class Transient:
 Analysis = OperatingPoint | Sweep | Transient
 
 
-def read_analysis(words: list[str], parameters: Mapping[str, float]) -> Analysis:
-    """Return what a ``.op``, ``.dc`` or ``.tran`` line asks for.
+def read_analysis(words: list[str], parameters: Mapping[str, float], place: Place | None = None) -> Analysis:
+    """Return what a ``.op``, ``.dc`` or ``.tran`` line at ``place`` asks for.
 
     Raises
     ------
@@ -93,10 +103,10 @@ def read_analysis(words: list[str], parameters: Mapping[str, float]) -> Analysis
         if len(words) > 1:
             raise ValueError(f".op takes no arguments, not {words[1]!r}")
         return OperatingPoint()
-    return _sweep(words[1:], parameters) if word == ".dc" else _transient(words[1:], parameters)
+    return _sweep(words[1:], parameters, place) if word == ".dc" else _transient(words[1:], parameters)
 
 
-def _sweep(words: list[str], parameters: Mapping[str, float]) -> Sweep:
+def _sweep(words: list[str], parameters: Mapping[str, float], place: Place | None) -> Sweep:
     if len(words) not in (4, 8):
         raise ValueError(".dc: expected a source, start, stop and step, once or twice")
     axes = []
@@ -113,7 +123,7 @@ def _sweep(words: list[str], parameters: Mapping[str, float]) -> Sweep:
     points = math.prod((axis.stop - axis.start) / axis.step + 1.0 for axis in axes)
     if not points <= _MOST_POINTS:
         raise ValueError(f".dc: more than {_MOST_POINTS} points")
-    return Sweep(tuple(axes))
+    return Sweep(tuple(axes), place)
 
 
 def _transient(words: list[str], parameters: Mapping[str, float]) -> Transient:

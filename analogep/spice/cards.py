@@ -165,7 +165,7 @@ def _card(cards: Cards, line: Line, words: list[str]) -> None:
     elif word == ".model":
         _model(cards, words)
     elif word in (".op", ".dc", ".tran"):
-        cards.analyses.append(read_analysis(words, cards.parameters))
+        cards.analyses.append(read_analysis(words, cards.parameters, line.number))
     elif word in (".ic", ".nodeset"):
         cards.voltages(line, cards.parameters, str)
     elif word == ".global":

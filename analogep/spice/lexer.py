@@ -24,6 +24,9 @@ _SUFFIXES = {
     "f": 1e-15,
 }
 _TRAILING = re.compile(r";|//|(?<=\s)\$(?=\s|$)")
+_CHANGE = re.compile(
+    r"alter(?:mod|param)?(?=\s)|(?:options?|set)\s+(?:\S+\s+)*?(?:temp|tnom|gmin)(?=\s*=)", re.IGNORECASE
+)
 _TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|=|[^\s,()={}']+|[{}']")
 
 
@@ -71,7 +74,8 @@ class Source:
 def logical_lines(text: str, source: Source, file: str | None = None) -> tuple[str, list[Line]]:
     """Return the title and the logical lines up to ``.end``.
 
-    Comments and ``.control`` blocks are dropped; lines that begin with ``+`` are joined to the one before.
+    Comments and ``.control`` blocks are dropped, but commands there that change the circuit are faults; lines
+    that begin with ``+`` are joined to the one before.
 
     Parameters
     ----------
@@ -108,6 +112,9 @@ def _outside_control(physical: list[str], source: Source, file: str | None) -> I
         word = line[:9].lower().split(maxsplit=1)[:1]
         if opened:
             opened = None if word == [".endc"] else opened
+            if change := _CHANGE.match(line):
+                what = "changes the circuit, which is read as its lines stand; write the value there"
+                source.fault(Place(name, number), f"{change.group(0)!r} in .control {what}, and remove this one")
         elif word == [".control"]:
             opened = Place(name, number)
         else:

@@ -122,9 +122,7 @@ def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | No
     keywords: dict[str, Any] = {}
     if primitive.model is not None:
         head = primitive.model[0][0].lower()
-        keywords["model"] = models.setdefault(
-            (primitive.model, primitive.temperature), f"{head}{len(models) + 1}"
-        )
+        keywords["model"] = models.setdefault((primitive.model, primitive.temperature), f"{head}{len(models) + 1}")
         method = letter
         if letter == "M":
             tail = [f"{key}={number(float(value))}" for key, value in zip("lw", primitive.args, strict=True)]

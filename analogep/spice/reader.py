@@ -90,7 +90,8 @@ def read_netlist(
     other forms of E and G by expression or ``poly``, X with ``.subckt``; the waveforms PULSE, SIN and PWL;
     ``.param`` and ``.func`` with ngspice's expressions, ``.include``, ``.lib``, ``.global``, ``.options`` gmin,
     temp and tnom, ``.temp``, ``.ic``, ``.nodeset``; and ``.op``, ``.dc`` and ``.tran``. Skipped, since they
-    change no result: tolerances, output lines and ``.control`` blocks. Anything else is a fault. The shunt of a
+    change no result: tolerances, output lines and ``.control`` blocks, whose analyses are not done and which must
+    not change the circuit (``alter``, ``set temp``). Anything else is a fault. The shunt of a
     junction is the netlist's gmin, 1e-12 S unless it says otherwise, as in SPICE. Elements of subcircuits are
     called ``x1.R1``; see :mod:`analogep.spice.subcircuits`.
 

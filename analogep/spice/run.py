@@ -16,6 +16,7 @@ from analogep.solve.operating import Method
 from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep
 from analogep.spice.builder import legal_name
 from analogep.spice.initial import initial_state
+from analogep.spice.lexer import Place
 from analogep.spice.reader import Netlist
 
 Array = NDArray[np.float64]
@@ -88,7 +89,7 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         point = operating_point(circuit, inputs or None, method=method, v0=guess)
         return Result("operating point", {}, nodes, point.voltages[:, 1:], point)
     if isinstance(analysis, Sweep):
-        return _swept(circuit, analysis.axes, inputs, method)
+        return _swept(circuit, analysis, inputs, method)
     start: Array | Solution | None = None
     if not analysis.from_initial:
         start = _held(circuit, netlist.initial, inputs, guess)
@@ -120,8 +121,11 @@ def _state(circuit: Circuit, voltages: Mapping[str, float]) -> Array | None:
 def _held(
     circuit: Circuit, initial: Mapping[str, float], inputs: Mapping[str, float], guess: Array | None
 ) -> Solution | None:
-    """Return the operating point at time zero with the nodes of ``initial`` held; ``None`` if there are none."""
-    if not initial:
+    """Return the operating point at time zero with the nodes of ``initial`` held, found from ``guess``.
+
+    ``None`` if there is neither: then it is the transient's own.
+    """
+    if not initial and guess is None:
         return None
     values = {}
     for bank in circuit.banks:
@@ -143,8 +147,8 @@ def _held(
     return replace(operating_point(clamped, {**inputs, **initial}, v0=guess), circuit=circuit)
 
 
-def _swept(circuit: Circuit, axes: tuple[Axis, ...], inputs: Mapping[str, float], method: Method) -> Result:
-    inner, *outer = (_Swept(circuit, axis) for axis in axes)
+def _swept(circuit: Circuit, sweep: Sweep, inputs: Mapping[str, float], method: Method) -> Result:
+    inner, *outer = (_Swept(circuit, axis, sweep.place) for axis in sweep.axes)
     voltages, last = [], None
     for value in outer[0].axis.values if outer else (None,):
         here, given = circuit, dict(inputs)
@@ -152,9 +156,9 @@ def _swept(circuit: Circuit, axes: tuple[Axis, ...], inputs: Mapping[str, float]
             given[outer[0].name] = float(value)
         elif value is not None:
             here = outer[0].at(circuit, float(value))
-        sweep = dc_sweep(here, inner.name, inner.axis.values, given or None, method)
-        voltages.append(sweep.voltages[:, 0, 1:])
-        last = sweep.solutions[-1]
+        points = dc_sweep(here, inner.name, inner.axis.values, given or None, method)
+        voltages.append(points.voltages[:, 0, 1:])
+        last = points.solutions[-1]
     assert last is not None
     columns = {inner.label: np.tile(inner.axis.values, len(voltages))}
     if outer:
@@ -172,7 +176,7 @@ class _Swept:
         If there is no such source.
     """
 
-    def __init__(self, circuit: Circuit, axis: Axis) -> None:
+    def __init__(self, circuit: Circuit, axis: Axis, place: Place | None) -> None:
         self.axis = axis
         wanted = legal_name(axis.source).lower()
         inputs = {f"v{node}".lower(): node for node in circuit.inputs}
@@ -186,7 +190,8 @@ class _Swept:
                 self.block, self.element = f"{bank.name}.{key}", found[0]
                 self.name = f"{bank.names[found[0]]}.{key}"
         if not self.name:
-            raise InputError(f".dc: there is no V or I source {axis.source} in the netlist")
+            where = f"{place}: " if place else ""
+            raise InputError(f"{where}.dc: there is no V or I source {axis.source} in the netlist")
         self.label = f"{axis.source} [{unit}]"
 
     def at(self, circuit: Circuit, value: float) -> Circuit:

@@ -102,7 +102,8 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
     letter = name[0].upper()
     name = letter + name[1:]
     if letter not in _PARSERS:
-        reason = _UNSUPPORTED.get(letter, "elements of this type are not supported")
+        supported = f"elements of this type are not supported; supported are {', '.join(_PARSERS)} and X"
+        reason = _UNSUPPORTED.get(letter, supported)
         raise ValueError(f"{name}: {reason}")
     try:
         return _PARSERS[letter](words, letter, name, line)

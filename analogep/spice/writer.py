@@ -63,7 +63,8 @@ def to_netlist(
     nodeset
         A solution of this circuit; its voltages of the same ``sample`` become ``.nodeset`` lines, from which
         a simulator starts its search. They choose between operating points where there are several and are
-        no part of the circuit: the reader skips them. Inputs have none, nor have the nodes within a device.
+        no part of the circuit: the reader returns them as ``guesses``. Inputs have none, nor have the nodes
+        within a device.
     hierarchy
         ``"flat"``, or ``"layers"``: a subcircuit for each crossbar with the banks at its column nodes (see
         :mod:`analogep.spice.layers`). Nodes of the circuit keep their names, helper nodes within a device are

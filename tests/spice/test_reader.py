@@ -90,6 +90,22 @@ def test_comments_continuations_and_lines_that_change_nothing() -> None:
     assert voltage(text, "b") == pytest.approx(1.5, rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("command", "change"),
+    [
+        ("alter r2 = 2k", "alter"),
+        ("altermod d is=1e-12", "altermod"),
+        ("AlterParam x=3", "AlterParam"),
+        ("set temp = 50", "set temp"),
+        ("option klu gmin=1e-9", "option klu gmin"),
+    ],
+)
+def test_a_script_that_changes_the_circuit_is_refused(command: str, change: str) -> None:
+    script = (".control", "set numdgt=7", "setplot op1", "let alters = 1", command, "op", ".endc")
+    with pytest.raises(NetlistError, match=f"<netlist>:8: '{change}' in .control changes the circuit"):
+        read_netlist(netlist("V1 a 0 1", "R1 a 0 1k", *script))
+
+
 def test_case_and_names_that_a_circuit_does_not_allow() -> None:
     text = netlist("v1 IN+ GND 1", "r1 in+ 2 1", "R2 2 gnd 1")
     read = read_netlist(text)
