@@ -6,6 +6,7 @@ currents [A] leaving each root node (then branch equations); columns are unknown
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
 
@@ -99,6 +100,27 @@ class Model:
         x = np.zeros((len(voltages), self.plan.size))
         x[:, : len(self.plan.nodes)] = voltages[:, self.plan.nodes]
         return x
+
+    def unknowns(self, voltages: Array, branches: Mapping[int, Array]) -> Array:
+        """Return the unknowns (B, n) of node voltages and of branch currents (B, E, K) by bank index.
+
+        Currents that are missing, or belong to a bank of another size, start at zero.
+        """
+        x = self.reduce_voltages(voltages)
+        for b, start in self.plan.branch_start.items():
+            shape = (len(x), self.circuit.banks[b].size, self.circuit.banks[b].device.branches)
+            if b in branches and branches[b].shape == shape:
+                x[:, start : start + shape[1] * shape[2]] = branches[b].reshape(len(x), -1)
+        return x
+
+    def branch_currents(self, x: Array) -> dict[int, Array]:
+        """Return the branch currents (..., E, K) of each multi-port bank that has some, for unknowns (..., n)."""
+        out = {}
+        for b, start in self.plan.branch_start.items():
+            bank = self.circuit.banks[b]
+            count = bank.size * bank.device.branches
+            out[b] = x[..., start : start + count].reshape(*x.shape[:-1], bank.size, bank.device.branches)
+        return out
 
     # --- linear part -----------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.errors import EngineError, InputError
 from analogep.solve import Nudge, Solution
+from analogep.solve.plausible import implausible
+from analogep.solve.system import System
 from analogep.spice.deck import NudgeTerms, input_primitives, nudge_primitives, nudge_terms
 from analogep.spice.folding import Folding, fold
 from analogep.spice.kirchhoff import check
@@ -82,7 +84,8 @@ def operating_point(
     ------
     EngineError
         If the engine is missing, crashes, takes too long, finds no operating point, or gives one that misses
-        Kirchhoff's laws.
+        Kirchhoff's laws or in which an element would carry an impossible current
+        (:mod:`analogep.solve.plausible`).
     NetlistError
         If the circuit cannot be written as a netlist.
     InputError
@@ -110,6 +113,14 @@ def operating_point(
         raise EngineError(
             f"{name} gave voltages that miss {found.worst[s]} in sample {s} by {found.excess[s]:.3g} times "
             f"what is allowed (largest residual {found.residual[s]:.3g} A); do not trust it on this circuit"
+        )
+    system = System(circuit, array, nudge)
+    absurd = implausible(system, system.model.unknowns(voltages, found.branches))
+    if absurd:
+        s, element, current = max(absurd, key=lambda found: abs(found[2]))
+        raise EngineError(
+            f"{name} gave voltages at which {element} would carry {current:.3g} A in sample {s}: sources may hold "
+            "its voltage; put a resistor in series with it"
         )
     return Solution(
         circuit,

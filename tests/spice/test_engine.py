@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from analogep.devices import REGISTRY, Diode, Resistor
 from analogep.errors import EngineError, InputError
 from analogep.solve import ConductanceNudge
 from analogep.solve import operating_point as native
-from analogep.spice import PySpiceEngine, find_ngspice, operating_point, to_pyspice
+from analogep.spice import PySpiceEngine, find_ngspice, from_netlist, operating_point, to_pyspice
 from analogep.spice.kirchhoff import check
 from analogep.spice.ngspice import ENVIRONMENT, TIGHT, run_ngspice
 
@@ -228,6 +229,16 @@ def test_a_wrong_amplifier_or_ideal_diode_is_noticed() -> None:
         right = min(volts, 0.0)
         assert check(circuit, np.array([[volts]]), None, np.array([[0.0, volts, right]])).excess[0] < 1.0
         assert check(circuit, np.array([[volts]]), None, np.array([[0.0, volts, wrong]])).excess[0] > 1e3
+
+
+@pytest.mark.ngspice
+@pytest.mark.parametrize("engine", ["ngspice", "pyspice"])
+def test_an_impossible_current_is_refused(engine: Literal["ngspice", "pyspice"]) -> None:
+    """1.3 V held across a diode of 1e-14 A: 1e-14 (e^(1.3/0.02586) - 1) = 6.7e7 A runs around the loop."""
+    lines = ["title", "V1 a b 1.3", "D1 a b d", "R1 b 0 1k", "I1 0 b 1m", ".model d D(is=1e-14)", ".end", ""]
+    circuit = from_netlist("\n".join(lines))
+    with pytest.raises(EngineError, match=r"D1 would carry 6\.73e\+07 A in sample 0.*resistor in series"):
+        operating_point(circuit, engine=engine)
 
 
 # --- PySpice -------------------------------------------------------------------------------------------
