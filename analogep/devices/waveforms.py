@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 SPICE_EDGE = 1e-15
 """Time [s] that an instant edge or plateau takes in SPICE, where zero stands for the printing step."""
 
-
+_MOST_PULSES = 1e6
 _ROUNDING = 8.0 * float(np.finfo(float).eps)
 
 
@@ -51,7 +51,7 @@ class Waveform(ABC):
         Raises
         ------
         InputError
-            If there is no end to them.
+            If there is no end to them, or too many.
         """
 
     @abstractmethod
@@ -182,6 +182,11 @@ class Pulse(Waveform):
                 raise InputError(f"a pulse of period {self.period:g} s never ends; give an end time")
             first = max(0.0, math.floor(-self.delay / self.period) - 1.0)
             last = max(0.0, math.floor((end - self.delay) / self.period))
+            if last - first > _MOST_PULSES:
+                raise InputError(
+                    f"a pulse of period {self.period:g} s repeats {last - first:.2g} times until {end:g} s, more "
+                    f"than {_MOST_PULSES:g}; give an earlier end or a longer period"
+                )
             starts = self.delay + self.period * np.arange(first, last + 1.0)
         return _inside((starts[:, None] + self._knots()).ravel(), end)
 

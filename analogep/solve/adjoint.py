@@ -40,7 +40,7 @@ def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array,
     lam = linear_solver(model).solve(entries, _project(system, pull, model.t), transpose=True)
     unknown = model.plan.unknown
     nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else 0.0 * system.known
-    return nodes, _branches(system, lam)
+    return nodes, model.branch_currents(lam)
 
 
 def linear_response(free: Solution, inputs: Array, pull: Array) -> Array:
@@ -79,15 +79,9 @@ def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) ->
         inputs = inputs[:1]
     system = System(free.circuit, inputs)
     model = system.model
-    x = model.reduce_voltages(free.voltages[: len(inputs)])
-    for b, start in model.plan.branch_start.items():
-        branches = free.branches.get(b)
-        if junctions_off:  # a branch current far below zero: no ideal diode conducts, whatever its voltage
-            bank = model.circuit.banks[b]
-            x[:, start : start + bank.size * bank.device.branches] = -_BLOCKING
-        elif branches is not None:
-            flat = branches[: len(inputs)].reshape(len(x), -1)
-            x[:, start : start + flat.shape[1]] = flat
+    x = model.unknowns(free.voltages[: len(inputs)], {b: i[: len(inputs)] for b, i in free.branches.items()})
+    if junctions_off:  # branch currents far below zero: no ideal diode conducts, whatever its voltage
+        x[:, len(model.plan.nodes) :] = -_BLOCKING
     slopes = system.evaluate(x).slopes
     if junctions_off:
         slopes[:, : len(model.junction_pins)] = 0.0
@@ -104,13 +98,3 @@ def _project(system: System, pull: Array, factor: Array) -> Array:
         keep = unknown >= 0
         scatter_add(rhs, unknown[keep], (sign * factor[pairs[:, pin]] * pull)[:, keep])
     return rhs
-
-
-def _branches(system: System, lam: Array) -> dict[int, Array]:
-    model = system.model
-    out = {}
-    for b, start in model.plan.branch_start.items():
-        bank = model.circuit.banks[b]
-        count = bank.size * bank.device.branches
-        out[b] = lam[:, start : start + count].reshape(len(lam), bank.size, bank.device.branches)
-    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,13 @@ class States:
         for b, device in self.banks.items():
             self.system.held[b] = device.held(self.now[b], self.system.model.circuit.banks[b].values)
 
+    def take(self, states: Mapping[int, Mapping[str, Array]]) -> None:
+        """Go on from the states of a solution, where they fit; see :attr:`Solution.states`."""
+        for b, device in self.banks.items():
+            found = states.get(b, {}).get(device.state or "")
+            if found is not None and found.shape == self.now[b].shape:
+                self.now[b] = found
+
     def _local(self, b: int, voltages: Array, x: Array) -> Array:
         return self.system.model.local_values(b, voltages, x)
 
@@ -66,10 +73,6 @@ class States:
             self.now[b] = self._next(b, self._local(b, voltages, x))
         self.freeze()
         return True
-
-    def restore(self) -> None:
-        """Let the elements change their states with their voltages again, from where they are."""
-        self.system.held.clear()
 
     def overshoot(self, path: Callable[[float], tuple[Array, Array]], tolerance: float) -> float:
         """Return the part of a step, in (0, 1], after which a change of state has gone just far enough.

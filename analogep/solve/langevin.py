@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
-from analogep.devices import Resistor
+from analogep.devices import MultiPort, Resistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
@@ -92,8 +92,8 @@ def langevin(
     Raises
     ------
     InputError
-        If arguments do not fit the circuit, or an element switches (an ideal diode), which a linearised step
-        cannot follow.
+        If arguments do not fit the circuit, or a source has a waveform, or an element switches (an ideal
+        diode), which a linearised step cannot follow.
     ConvergenceError
         If there is no operating point, or the voltages run away.
 
@@ -108,10 +108,7 @@ def langevin(
     model = system.model
     shunt = sp.csr_array(model.integrator_capacitance(node_capacitance) / step)
     found = operating_point(circuit, array)
-    x = model.reduce_voltages(found.voltages)
-    for b, start in model.plan.branch_start.items():
-        flat = found.branches[b].reshape(len(x), -1)
-        x[:, start : start + flat.shape[1]] = flat
+    x = model.unknowns(found.voltages, found.branches)
     factor = math.sqrt(2.0 * BOLTZMANN * temperature / step) * _noise_factor(model)
     solver = linear_solver(model, shunt)
     steps = max(1, round(duration / step))
@@ -143,10 +140,15 @@ def _check(circuit: Circuit, duration: float, step: float, rng: np.random.Genera
         raise InputError(f"duration = {duration!r}; give a time in seconds of at least one step ({step:g} s)")
     if not 0.0 <= temperature < math.inf:
         raise InputError(f"temperature = {temperature!r}; give kelvins, zero or more")
+    if circuit.waveforms:
+        raise InputError(
+            f"{next(iter(circuit.waveforms))} follows a waveform, and noise is integrated around constant "
+            "sources; remove the waveform"
+        )
     for bank in circuit.banks:
-        if not bank.device.analytic:
+        if not bank.device.analytic or (issubclass(bank.device, MultiPort) and bank.device.state is not None):
             raise InputError(
-                f"{bank.names[0]} is an {bank.device.kind}, which switches: a linearised step cannot follow it "
+                f"{bank.names[0]} ({bank.device.kind}) switches: a linearised step cannot follow it "
                 "under noise; use a device with a smooth law, such as Diode"
             )
 

@@ -80,7 +80,7 @@ def operating_point(
         if method == "layered":
             raise InputError(f"the layered engine cannot solve this circuit: {plan.why(nudge)}; use newton")
     if method == "transient":
-        return settle(circuit, array, nudge, start, options, started)
+        return settle(circuit, array, nudge, start, options)
     branches = v0.branches if isinstance(v0, Solution) else {}
     return solve_newton(circuit, array, nudge, start, options, started, branches)
 
@@ -96,12 +96,9 @@ def solve_newton(
 ) -> Solution:
     """Solve by Newton's method with its fallbacks, from voltages and branch currents."""
     system = System(circuit, inputs, nudge)
-    x0 = np.zeros((len(inputs), system.model.plan.size)) if v0 is None else system.model.reduce_voltages(v0)
-    for b, start in system.model.plan.branch_start.items():
-        currents = (branches or {}).get(b, np.zeros((len(inputs), 0)))
-        count = circuit.banks[b].size * circuit.banks[b].device.branches
-        if currents.size == len(inputs) * count:  # of the same bank, not of another circuit's
-            x0[:, start : start + count] = currents.reshape(len(inputs), count)
+    x0 = np.zeros((len(inputs), system.model.plan.size))
+    if v0 is not None:
+        x0 = system.model.unknowns(v0, branches or {})
     result, trace = robust_newton(system, x0, options)
     if not result.converged.all():
         raise failure_message(circuit, system, result, trace)

@@ -48,11 +48,6 @@ def finish(
     """Wrap converged unknowns as a :class:`Solution`."""
     model = system.model
     nodes = len(model.plan.nodes)
-    branches = {}
-    for b, start in model.plan.branch_start.items():
-        bank = model.circuit.banks[b]
-        count = bank.size * bank.device.branches
-        branches[b] = x[:, start : start + count].reshape(len(x), bank.size, bank.device.branches)
     return Solution(
         model.circuit,
         system.voltages(x),
@@ -61,8 +56,9 @@ def finish(
         iterations,
         engine,
         time.perf_counter() - started,
-        branches,
+        model.branch_currents(x),
         trace,
+        {b: dict(held) for b, held in system.held.items()},
     )
 
 
@@ -76,10 +72,16 @@ def failure_message(
         absurd = implausible(system.select(failed[:1]), result.x[[sample]])
     forced = ""
     if np.isfinite(result.x[sample]).all() and absurd:
+        lawless = [name for _, name, current in absurd if not np.isfinite(current)]
         _, name, current = max(absurd, key=lambda found: abs(found[2]))
         forced = (
             f"{name} would carry {current:.3g} A: sources may hold its voltage; put a resistor in series with it. "
         )
+        if lawless:
+            forced = (
+                f"The law of {lawless[0]} has no finite value at its voltages: check what it divides by and takes "
+                "roots and logarithms of. "
+            )
     return ConvergenceError(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
         f"{sample}); tried {', '.join(map(str, trace))}. "

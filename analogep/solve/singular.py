@@ -43,6 +43,8 @@ def undetermined(system: System, x: Array) -> str:
         jacobian = _jacobian(model, system, at)
         if not np.isfinite(jacobian.data).all():
             jacobian = _jacobian(model, system, np.zeros_like(at))
+        if not np.isfinite(jacobian.data).all():
+            return ""  # some law has no value at all, which is another fault
         vector = _null_vector(jacobian)
     if vector is None:
         return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,9 @@ class Solution:
         Branch currents (B, E, K) [A] of multi-port banks, by bank index.
     trace
         What each strategy achieved, in order; empty where the first one solved everything.
+    states
+        Parameters (B, E) that replace the bank's own where elements remember (switches at the end of a
+        transient), by bank index.
     """
 
     circuit: Circuit
@@ -53,6 +57,7 @@ class Solution:
     wall_time: float
     branches: dict[int, Array]
     trace: tuple[Attempt, ...] = ()
+    states: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
 
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""
@@ -79,7 +84,7 @@ class Solution:
                 return bank.device.current(v, bank.values)[0]
             if issubclass(bank.device, MultiPort):
                 z = np.concatenate([self.voltages[:, bank.pins], self._branches(b)], axis=-1)
-                return bank.device.stamp(z, bank.values)[0][..., 0]
+                return bank.device.stamp(z, {**bank.values, **self.states.get(b, {})})[0][..., 0]
             raise InputError(f"bank {name!r} holds sources; their currents follow from Kirchhoff's law")
         raise InputError(f"the circuit has no bank {name!r}")
 

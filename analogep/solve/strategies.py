@@ -156,10 +156,11 @@ def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[
     Jacobian singular. Each step is then the one of smallest norm Σ r Δj² (a proximal point step), so that equal
     diodes share their current equally, starting from none; the solution satisfies the unchanged laws.
     """
-    return newton(system, np.zeros_like(x0), options, tangent=_sharing(system.model)), ""
+    return newton(system, np.zeros_like(x0), options, tangent=sharing(system.model)), ""
 
 
-def _sharing(model: Model) -> sp.csr_array | None:
+def sharing(model: Model) -> sp.csr_array | None:
+    """Return the small resistances [Ω] that part the currents of ideal diodes, (n, n); ``None`` without any."""
     if not _has_pieces(model):
         return None
     marks = np.zeros(model.plan.size)
@@ -184,11 +185,11 @@ def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
     """Run Newton on the circuit as it is, from the end of a continuation."""
     options = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
     result = newton(system, x, options)
-    sharing, by_element = _sharing(system.model), conductance_spread(system.model) >= SPREAD
-    for tried, again in ((sharing is not None, False), (by_element, True)):
+    shared, by_element = sharing(system.model), conductance_spread(system.model) >= SPREAD
+    for tried, again in ((shared is not None, False), (by_element, True)):
         left = np.flatnonzero(~result.converged)
         if tried and len(left):
-            other = newton(system.select(left), x[left], options, tangent=sharing, by_element=again)
+            other = newton(system.select(left), x[left], options, tangent=shared, by_element=again)
             result = _merge(result, left, other)
     return result
 
@@ -201,7 +202,7 @@ def line_search(system: System, x0: Array, options: NewtonOptions) -> tuple[Newt
     2⁻¹² of Newton's is taken all the same, to leave a place where no direction descends.
     """
     model, x = system.model, np.zeros_like(x0)
-    solver = linear_solver(model, _sharing(model))
+    solver = linear_solver(model, sharing(model))
     weight = 1.0 / (model.linear_diagonal + 1e-9 * model.linear_diagonal.max(initial=1.0))
     weight[len(model.plan.nodes) :] = 1.0
     alive = np.arange(len(x))
@@ -278,14 +279,14 @@ def _follow(at: Path, x: Array, step: float, smallest: float) -> tuple[Array, Ar
 def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow the solution while a shunt from every node to ground shrinks over fourteen decades."""
     typical, shunt = _shunts(system.model)
-    sharing = _sharing(system.model)
+    shared = sharing(system.model)
 
     def level(position: float) -> float:
         return float(typical * 10.0 ** (1.0 - 14.0 * position))
 
     def at(samples: Index, position: float, x: Array) -> NewtonResult:
         anchor = Anchor(shunt(level(position)), np.zeros_like(x))
-        return newton(system.select(samples), x, _brief(options, x), anchor, sharing)
+        return newton(system.select(samples), x, _brief(options, x), anchor, shared)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 1.0 / 14.0, 2e-3)
     result = _certify(system, x, options)
@@ -295,10 +296,10 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
 
 def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
     """Follow the solution while inputs, independent sources and nudge targets grow from nothing."""
-    sharing = _sharing(system.model)
+    shared = sharing(system.model)
 
     def at(samples: Index, position: float, x: Array) -> NewtonResult:
-        return newton(system.select(samples).scaled(position), x, _brief(options, x), tangent=sharing)
+        return newton(system.select(samples).scaled(position), x, _brief(options, x), tangent=shared)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 0.1, 1e-3)
     result = _certify(system, x, options)
@@ -312,7 +313,7 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
     A level is the conductance C/h [S] of such a step; it shrinks while steps succeed.
     """
     typical, shunt = _shunts(system.model)
-    sharing = _sharing(system.model)
+    shared = sharing(system.model)
     x, iterations = np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     lowest = np.full(len(x0), 10.0 * typical)
     groups = [(np.arange(len(x0)), 10.0 * typical, 3.0, 0)]
@@ -320,7 +321,7 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
         samples, level, factor, runs = groups.pop()
         start = x[samples]
         anchor = Anchor(shunt(level), start.copy())
-        result = newton(system.select(samples), start, _brief(options, start), anchor, sharing)
+        result = newton(system.select(samples), start, _brief(options, start), anchor, shared)
         ok = result.converged
         iterations[samples] += result.iterations
         x[samples[ok]] = result.x[ok]
@@ -346,10 +347,10 @@ def random_starts(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     )
     brief = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
-    sharing = _sharing(system.model)
+    shared = sharing(system.model)
     failures = 0
     for s in range(len(x0)):
-        many = newton(system.select(np.full(len(starts), s)), starts, brief, tangent=sharing, guess=False)
+        many = newton(system.select(np.full(len(starts), s)), starts, brief, tangent=shared, guess=False)
         k = int(np.argmax(many.converged))
         one = NewtonResult(many.x[[k]], many.converged[[k]], many.residual[[k]], many.iterations[[k]])
         result = _merge(result, np.array([s]), one)
@@ -365,7 +366,7 @@ def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonR
     One sample at a time; after some in a row that were not solved, the rest are left.
     """
     model = system.model
-    tangent = _sharing(model)
+    tangent = sharing(model)
     result = NewtonResult(
         np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
     )

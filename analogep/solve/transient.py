@@ -31,7 +31,7 @@ from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
 from analogep.solve.solution import Solution
-from analogep.solve.strategies import robust_newton
+from analogep.solve.strategies import robust_newton, sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -46,6 +46,7 @@ _FIRST_MOVE = 1e3  # movement of the first step, in absolute tolerances
 _FIRST_PART = 0.01  # of the time to the next corner, at most, in the first step
 _MOST_SHORTENED = 8  # attempts to end a step just where a switch changes
 _MOST_CHANGES = 100  # of switches at one time
+_SHORTEST = 1e-30  # step [s], of which nothing is left beside any time
 
 _RUNAWAY = 1e9
 """Voltage, relative to the first one (at least 1 V), beyond which a circuit counts as unstable."""
@@ -169,7 +170,8 @@ def transient(
         End time [s], or ``"equilibrium"``: until Kirchhoff's law holds without the capacitors' currents. By
         default the last of ``times``, and ``"equilibrium"`` if there are none.
     v0
-        Node voltages (B, N) [V] at time zero, or a solution, whose branch currents are taken over, too.
+        Node voltages (B, N) [V] at time zero, or a solution, of which branch currents and switch positions are
+        taken over, too.
     options
         Method, tolerances, and the leaky integrator's node capacitance.
     newton_options
@@ -209,6 +211,8 @@ def transient(
         raise InputError(f"unknown start {start!r}; use one of {', '.join(STARTS)}")
     if v0 is not None and start != "zero":
         raise InputError(f"start = {start!r} and v0 exclude each other; leave one out")
+    if v0 is not None and not isinstance(v0, Solution):
+        v0 = np.asarray(v0, dtype=float)
     first = v0.voltages if isinstance(v0, Solution) else v0
     if first is not None and first.shape != (len(array), len(circuit.nodes)):
         raise InputError(f"v0 has shape {first.shape}; expected {(len(array), len(circuit.nodes))}")
@@ -224,10 +228,8 @@ def settle(
     nudge: Nudge | None,
     v0: Array | None,
     options: NewtonOptions,
-    started: float,
 ) -> Solution:
     """Return the equilibrium that the leaky integrator settles into (``method="transient"``)."""
-    del started
     coarse = TransientOptions(relative=1e-2, absolute=1e-3, current_absolute=1e-6)
     run = _Run(circuit, inputs, nudge, coarse, options, {}, {})
     return run.integrate(v0, math.inf, wanted=np.zeros(0)).solution
@@ -293,6 +295,7 @@ class _Run:
         model = self.system.model
         self.capacitance = model.integrator_capacitance(options.node_capacitance)
         self.dynamic = np.asarray(abs(self.capacitance).sum(axis=1)).ravel() > 0.0
+        self.sharing = sharing(model)
         self.nodes = len(model.plan.nodes)
         self.absolute = np.full(model.plan.size, options.absolute)
         self.absolute[self.nodes :] = np.where(self.dynamic[self.nodes :], options.current_absolute, np.inf)
@@ -371,8 +374,11 @@ class _Run:
     def stage(self, t: float, tau: float, guess: Array, target: Array, extra: Array) -> Point | None:
         """Solve C (x − target) + charge(t) − extra = τ k(x); see :mod:`analogep.solve.integrators`."""
         charge = self.drives.apply(t)
-        anchor = Anchor(sp.csr_array(self.capacitance / tau), target, (charge - extra) / tau)
+        pull = np.broadcast_to((charge - extra) / tau, target.shape)  # extra may be of the sources alone
+        anchor = Anchor(sp.csr_array(self.capacitance / tau), target, pull)
         found = newton(self.system, guess, self.newton_options, anchor)
+        if self.sharing is not None and not found.converged.all():  # ideal diodes side by side
+            found = newton(self.system, guess, self.newton_options, anchor, self.sharing)
         if not found.converged.all():
             return None
         return Point(t, found.x, charge, self.rate(found.x), found.iterations)
@@ -380,6 +386,8 @@ class _Run:
     def error(self, step: Step) -> float:
         """Return the step's largest local error, relative to what is allowed."""
         shunt = sp.csr_array(self.capacitance / step.tau)
+        if self.sharing is not None:
+            shunt = sp.csr_array(shunt + self.sharing)
         error = linear_solver(self.system.model, shunt).solve(self.entries, step.defect)
         size = np.maximum(np.abs(step.nodes[0].x), np.abs(step.nodes[2].x))
         allowed = self.absolute + self.options.relative * size
@@ -410,12 +418,10 @@ class _Run:
         charge = self.drives.put(self.drives.values(0.0))
         if v0 is None:
             return x, charge
-        x = model.reduce_voltages(v0.voltages if isinstance(v0, Solution) else v0)
         if isinstance(v0, Solution):
-            for b, start in model.plan.branch_start.items():
-                flat = v0.branches[b].reshape(len(x), -1) if b in v0.branches else np.zeros((len(x), 0))
-                x[:, start : start + flat.shape[1]] = flat
-        return x, charge
+            self.states.take(v0.states)
+            return model.unknowns(v0.voltages, v0.branches), charge
+        return model.reduce_voltages(v0), charge
 
     def integrate(
         self, v0: Array | Solution | None, end: float, *, operating: bool = False, wanted: Array | None = None
@@ -443,6 +449,10 @@ class _Run:
                 self.record.jump(a, voltages, point.x)
             point = self.follow(point, b, last=b == end)
             x, charge, values = point.x, point.charge, self.drives.last
+        if not math.isinf(end) and not np.array_equal(values, self.drives.values(end)):
+            self.drives.segment(end, math.inf)
+            x = self.begin(end, x, charge, needed=True).x
+            self.record.jump(end, system.voltages(x), x)
         return self.trajectory(x, end, began)
 
     def follow(self, point: Point, end: float, *, last: bool) -> Point:
@@ -459,7 +469,7 @@ class _Run:
                 )
             h, final = self.fit(h, end - point.time, forced=forced)
             forced = False
-            if point.time + h == point.time:
+            if point.time + h == point.time or h < _SHORTEST:
                 raise ConvergenceError(
                     f"the transient's step collapsed to {h:.3g} s at t = {point.time:.3g} s; "
                     "check capacitances and sources, or raise TransientOptions.node_capacitance"
@@ -562,13 +572,6 @@ class _Run:
         solution = finish(system, x, rows, np.full(len(x), self.iterations), "transient", began)
         if not math.isinf(end):
             solution = replace(solution, converged=self.settled(x))
-        branches = {}
-        if record.x:
-            states = np.array(record.x)
-            for b, start in system.model.plan.branch_start.items():
-                bank = system.model.circuit.banks[b]
-                count = bank.device.branches
-                flat = states[:, :, start : start + bank.size * count]
-                branches[b] = flat.reshape(*states.shape[:2], bank.size, count)
+        branches = system.model.branch_currents(np.array(record.x)) if record.x else {}
         times, voltages = np.array(record.times), np.array(record.voltages)
         return Trajectory(times, voltages, solution, self.steps, self.rejected, branches)
