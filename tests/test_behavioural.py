@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 
 import networkx as nx
 import numpy as np
@@ -206,3 +208,19 @@ def test_the_adjoint_gradient_of_a_voltage_is_a_derivative() -> None:
     assert Circuit.from_graph(circuit.to_graph()) == circuit
     for block in ("behavioural_voltage.a", "behavioural_voltage.b"):
         assert adjoint[block] == pytest.approx(difference[block], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["expression", "tree", "pins", "class", "limit"])
+def test_names_that_mean_something_else_are_refused(name: str) -> None:
+    with pytest.raises(CircuitError, match=f"{name}: a parameter cannot have this name"):
+        behavioural(f"{name}*v(p,n)", **{name: 1.0})
+
+
+def test_classes_of_expressions_go_when_nobody_uses_them() -> None:
+    made = behavioural_class("tanh(v(p,n))*0.5+0.123456", 0)
+    assert behavioural_class("0.123456+tanh(v(p,n))*0.5", 0) is not made
+    assert behavioural_class("tanh(v(p,n))*0.5+0.123456", 0) is made
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None

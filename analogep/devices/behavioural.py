@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import keyword
+import weakref
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
@@ -75,7 +76,7 @@ class BehaviouralVoltage(Behavioural):
         ]
 
 
-def behavioural(expression: str, control: Sequence[str] = (), **parameters: float) -> Behavioural:
+def behavioural(expression: str, /, control: Sequence[str] = (), **parameters: float) -> Behavioural:
     """Return a behavioural current source as a device instance.
 
     Parameters
@@ -96,7 +97,9 @@ def behavioural(expression: str, control: Sequence[str] = (), **parameters: floa
     return _device(expression, control, parameters, voltage=False)
 
 
-def behavioural_voltage(expression: str, control: Sequence[str] = (), **parameters: float) -> BehaviouralVoltage:
+def behavioural_voltage(
+    expression: str, /, control: Sequence[str] = (), **parameters: float
+) -> BehaviouralVoltage:
     """Return a behavioural voltage source; arguments and errors are those of :func:`behavioural`, in volts."""
     made = _device(expression, control, parameters, voltage=True)
     assert isinstance(made, BehaviouralVoltage)
@@ -142,13 +145,16 @@ def _renamed(tree: Node, pins: Mapping[str, str]) -> Node:
     return Node(tree.kind, parts, text, tree.value)
 
 
-_CLASSES: dict[tuple[str, int, str], type[Behavioural]] = {}
+_OWN = frozenset({"control", "expression", "pins", "tree"})
+"""Names that mean something else to these classes."""
+
+_CLASSES: weakref.WeakValueDictionary[tuple[str, int, str], type[Behavioural]] = weakref.WeakValueDictionary()
 
 
 def behavioural_class(expression: str, controls: int, *, voltage: bool = False) -> type[Behavioural]:
-    """Return the device class of an expression over the pins p, n, c1 … c``controls``, always the same one.
+    """Return the device class of an expression over the pins p, n, c1 … c``controls``.
 
-    The expression is a current, or with ``voltage`` a voltage.
+    It is the same class as long as it is in use. The expression is a current, or with ``voltage`` a voltage.
 
     Raises
     ------
@@ -162,21 +168,19 @@ def behavioural_class(expression: str, controls: int, *, voltage: bool = False) 
         raise CircuitError(f"device {base.kind}", [Fault("expression", str(error))]) from None
     canonical = spell(tree, {}, {})
     key = (canonical, controls, base.kind)
-    if key not in _CLASSES:
-        _CLASSES[key] = _made(canonical, tree, controls, base)
-    return _CLASSES[key]
+    found = _CLASSES.get(key)
+    if found is None:
+        found = _CLASSES[key] = _made(canonical, tree, controls, base)
+    return found
 
 
 def _made(canonical: str, tree: Node, controls: int, base: type[Behavioural]) -> type[Behavioural]:
     pins = ("p", "n", *(f"c{k + 1}" for k in range(controls)))
     nodes = tree.walk()
     names = sorted({node.text for node in nodes if node.kind == "name"})
-    bad = [name for name in names if hasattr(Behavioural, name) or keyword.iskeyword(name) or "." in name]
+    bad = [n for n in names if hasattr(Behavioural, n) or keyword.iskeyword(n) or "." in n or n in _OWN]
     used = {pin for node in nodes if node.kind == "v" for pin in node.text.split(",")}
-    faults = [
-        Fault(name, "a parameter cannot have this name; choose another")
-        for name in {*bad, *names} & {*bad, "control"}
-    ]
+    faults = [Fault(name, "a parameter cannot have this name; choose another") for name in bad]
     faults += [
         Fault("expression", f"v({pin}) is no pin; pins are {', '.join(pins)}") for pin in used - {*pins, _GROUND}
     ]
