@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from strategies import experiments
-from test_parity import Case, ordinary, resolvable
+from test_parity import Case, imprecise, ordinary, resolvable
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import VCVS, Diode, Resistor
@@ -79,7 +79,9 @@ def test_ngspice_finds_the_same_voltages_with_them(case: Case) -> None:
     solution = operating_point(circuit, inputs)
     for fold_inputs in (False, True):
         text = to_netlist(circuit, inputs, nodeset=solution, fold_inputs=fold_inputs)
-        np.testing.assert_allclose(solved(text, circuit), solution.voltages[0], rtol=0, atol=1e-9)
+        found = solved(text, circuit)
+        assume(not imprecise((circuit, inputs[:1]), None, found[None]))
+        np.testing.assert_allclose(found, solution.voltages[0], rtol=0, atol=1e-9)
 
 
 @pytest.mark.ngspice

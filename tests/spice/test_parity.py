@@ -12,8 +12,11 @@ from strategies import CELLS, decades, experiments
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import Diode, Resistor
+from analogep.errors import EngineError
 from analogep.solve import ConductanceNudge, CurrentNudge, operating_point
 from analogep.spice import compare
+from analogep.spice import operating_point as spice_point
+from analogep.spice.kirchhoff import check as kirchhoff
 from analogep.spice.parity import TOLERANCE
 
 pytestmark = pytest.mark.ngspice
@@ -55,8 +58,33 @@ def ordinary(case: Case, nudges: dict[str, object] | None = None) -> bool:
     return True
 
 
+BETTER = 100.0
+"""How many times better than ngspice's voltages ours must meet Kirchhoff's laws where the two differ."""
+
+
+def imprecise(case: Case, nudge: object, theirs: np.ndarray) -> bool:
+    """Whether ngspice is the one that is off: ours meet the elements' own laws far better in every such sample.
+
+    Its Newton stops when voltages move by less than a tolerance, not when currents add up; among junctions and
+    MOSFETs of many decades that can leave 1e-8 V (`experiments/census.py` counts such circuits: 1 in 100).
+    """
+    circuit, inputs = case
+    ours = operating_point(circuit, inputs, nudge).voltages  # type: ignore[arg-type]
+    apart = np.abs(ours - theirs).max(axis=1) > TOLERANCE
+    own, other = (kirchhoff(circuit, inputs, nudge, v).residual for v in (ours, theirs))  # type: ignore[arg-type]
+    return bool(apart.any() and (other >= BETTER * own)[apart].all())
+
+
 def check(case: Case, nudges: dict[str, object] | None = None, engine: str = "ngspice") -> float:
-    report = compare(*case, nudges, engine=engine, timeout=20)  # type: ignore[arg-type]
+    try:
+        report = compare(*case, nudges, engine=engine, timeout=20)  # type: ignore[arg-type]
+    except EngineError as error:  # our own check of its answer, tested in test_engine.py
+        assume("do not trust" not in str(error) and "would carry" not in str(error))
+        raise
+    if not report.passed:
+        for nudge in (nudges or {"free": None}).values():
+            found = spice_point(*case, nudge, engine=engine, timeout=20)  # type: ignore[arg-type]
+            assume(not imprecise(case, nudge, found.voltages))
     assert report.passed, str(report)
     return report.max_difference
 
