@@ -50,7 +50,10 @@ def layered(hidden: int, seed: int) -> Circuit:
 
 
 def neighbours(nodes: int, resistors: int, diodes: int, seed: int) -> tuple[Circuit, np.ndarray]:
-    """Random points joined to their nearest neighbours, diodes across some of the same pairs, 20 inputs."""
+    """Random points joined to their nearest neighbours, diodes across some of the same pairs, 20 inputs.
+
+    No diode touches an input: two in a row between ideal sources volts apart would carry 1e7 A.
+    """
     rng = np.random.default_rng(seed)
     points = rng.uniform(size=(nodes, 2))
     distance, other = cKDTree(points).query(points, k=9)
@@ -59,7 +62,10 @@ def neighbours(nodes: int, resistors: int, diodes: int, seed: int) -> tuple[Circ
     pairs = np.sort(pairs[order], axis=1)
     _, first = np.unique(pairs, axis=0, return_index=True)
     pairs = pairs[np.sort(first)][:resistors] + 1
-    across = pairs[rng.choice(len(pairs), diodes, replace=False)]
+    inputs = np.arange(1, nodes + 1, nodes // 20)[:20]
+    inner = pairs[~np.isin(pairs, inputs).any(axis=1)]
+    across = inner[rng.choice(len(inner), min(diodes, len(inner)), replace=False)]
+    diodes = len(across)
     turned = rng.uniform(size=diodes) < 0.5
     across[turned] = across[turned][:, ::-1]
     leaks = np.arange(1, nodes + 1)
@@ -76,7 +82,6 @@ def neighbours(nodes: int, resistors: int, diodes: int, seed: int) -> tuple[Circ
             tuple(f"d{k}" for k in range(diodes)),
         ),
     )
-    inputs = np.arange(1, nodes + 1, nodes // 20)[:20]
     names = ("0", *(f"n{k}" for k in range(nodes)))
     circuit = Circuit(names, banks, (), inputs, np.array([[2, 0]]))
     return circuit, rng.uniform(-3.0, 3.0, (1, len(inputs)))
