@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -297,6 +298,69 @@ def far_from_kinks(circuit: Circuit, inputs: np.ndarray, margin: float = 3e-3) -
             if (np.maximum(-v, j / 1e-3) < margin).any():
                 return False
     return True
+
+
+def beside(*extra: tuple[str, str, Any]) -> Circuit:
+    """1 V over 1 kohm to ``a``, 2 kohm from there to the output ``o``, 3 kohm from ``o`` to ground."""
+    graph: nx.MultiDiGraph = nx.MultiDiGraph()
+    for p, q, device in (
+        ("in", "a", Resistor(conductance=1e-3)),
+        ("a", "o", Resistor(conductance=5e-4)),
+        ("o", "0", Resistor(conductance=1.0 / 3e3)),
+        *extra,
+    ):
+        graph.add_edge(p, q, device=device, trainable=isinstance(device, Resistor))
+    return Circuit.from_graph(graph, inputs=["in"], outputs=["o"])
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [("a", "0", IdealDiode(threshold=0.3))] * 2,
+        [("a", "0", IdealDiode(threshold=0.3))] * 3,
+        [
+            ("a", "m", IdealDiode(threshold=0.3)),
+            ("m", "0", IdealDiode()),
+            ("a", "0", IdealDiode(threshold=0.3)),
+            ("m", "0", Resistor(conductance=1e-5)),  # which carries nothing
+        ],
+    ],
+    ids=["two side by side", "three side by side", "around a loop"],
+)
+def test_adjoint_where_ideal_diodes_share_a_current(extra: list[Any]) -> None:
+    """Diodes hold ``a`` at 0.3 V, so that o = 0.3 g / (g + h) = 0.18 V with g, h = 1/2k, 1/3k, by hand.
+
+    The other sample is below the threshold, a divider of 1, 2 and 3 kohm: o = 0.1 V / 2.
+    """
+    circuit = beside(*extra)
+    found = Adjoint().gradient(circuit, [[1.0], [0.1]], [[0.0], [0.0]])
+    bank = next(b for b in circuit.banks if b.device is Resistor)
+    g, h = 5e-4, 1.0 / 3e3
+    o, low = 0.18, 0.05  # dC/do = o and low
+    expected = np.zeros(3)
+    expected[1] = o * 0.3 * h / (g + h) ** 2
+    expected[2] = -o * 0.3 * g / (g + h) ** 2
+    resistances = np.array([1e3, 2e3, 3e3])
+    # low = 0.1 R3 / (R1 + R2 + R3); d/dG = -R^2 d/dR
+    slope = np.array([-low / 6e3, -low / 6e3, 0.1 / 6e3 - low / 6e3])
+    expected += low * slope * -(resistances**2)
+    gradient = found[f"{bank.name}.conductance"]
+    np.testing.assert_allclose(gradient[:3], expected / 2.0, rtol=1e-9)
+    np.testing.assert_allclose(gradient[3:], 0.0, atol=1e-12)
+
+
+def test_adjoint_names_what_is_left_open() -> None:
+    """The diode is off: m hangs on it alone."""
+    circuit = beside(("m", "a", IdealDiode()))
+    free = operating_point(beside(("m", "a", Resistor(conductance=1e-3))), [[1.0]])
+
+    def solver(_: Circuit, inputs: Any, **__: Any) -> Any:
+        off = np.full((1, 1, 1), -1.0)
+        branches = {b: off for b, bank in enumerate(circuit.banks) if bank.device is IdealDiode}
+        return replace(free, circuit=circuit, branches=branches)
+
+    with pytest.raises(ConvergenceError, match=r"sample 0\. The equations .* leave open the voltage of node m: "):
+        Adjoint().gradient(circuit, [[1.0]], [[0.0]], solver=solver)  # type: ignore[arg-type]
 
 
 def test_finite_difference_at_a_bound_is_one_sided() -> None:

@@ -13,7 +13,7 @@ from analogep.errors import ConvergenceError
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
-from analogep.solve.adjoint import adjoint_voltages
+from analogep.solve.adjoint import adjoint_voltages, left_open
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,8 @@ class Adjoint:
     """Exact gradient by one transposed solve at the free equilibrium: Jᵀλ = ∂C/∂v, dC/dθ = −λᵀ ∂F/∂θ.
 
     Works on any circuit, reciprocal or not. On a circuit with ideal diodes it is the derivative on the active
-    set of the free equilibrium.
+    set of the free equilibrium; where diodes conduct side by side, the one of their common threshold, shared
+    equally among them.
     """
 
     @property
@@ -45,10 +46,12 @@ class Adjoint:
         free = solver(circuit, array)
         pull = cost.gradient(free.outputs, wanted)
         lam, branch_lam = adjoint_voltages(free, array, pull)
-        if not np.isfinite(lam).all():
+        bad = np.flatnonzero(~np.isfinite(lam).all(axis=1))
+        if len(bad):
+            why = left_open(free, array, int(bad[0]))
             raise ConvergenceError(
-                "the adjoint system is singular at the free equilibrium: some node is held by nothing; "
-                "add a conductance, or a gmin to its diodes"
+                f"the adjoint has no unique solution at the free equilibrium of sample {bad[0]}. {why}"
+                "Where a node is held by nothing but diodes that are off, give these a gmin"
             )
         blocks = adjoint_products(circuit, free, lam, branch_lam)
         return Gradient(blocks, blocks, cost.value(free.outputs, wanted), free, self.name)

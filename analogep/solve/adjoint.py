@@ -6,13 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
-from analogep.solve.model import scatter_add
+from analogep.solve.model import Model, scatter_add
+from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
+from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
 
 _BLOCKING = 1e9  # [A]
+_ROUNDS = 10  # solves at most that part the currents of ideal diodes
+_EXACT = 1e-12  # what the last of them may leave, relative to the right-hand side
 
 
 def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array, dict[int, Array]]:
@@ -33,21 +37,28 @@ def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array,
         Adjoint of each node's Kirchhoff equation, (B, N); zero at nodes fixed by inputs and sources. NaN
         where J is singular.
     branches
-        Adjoints of branch equations (B, E, K) of multi-port banks, by bank index.
+        Adjoints of branch equations (B, E, K) of multi-port banks, by bank index. Ideal diodes that conduct
+        side by side, or around a loop, share theirs equally.
     """
     system, entries = _linearise(free, inputs)
     model = system.model
-    lam = linear_solver(model).solve(entries, _project(system, pull, model.t), transpose=True)
+    lam = _solve(model, entries, _project(system, pull, model.t), transpose=True)
     unknown = model.plan.unknown
     nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else 0.0 * system.known
     return nodes, model.branch_currents(lam)
+
+
+def left_open(free: Solution, inputs: Array, sample: int) -> str:
+    """Return a sentence that names what J leaves open in a sample, and a remedy; empty if nothing."""
+    system, x = _at(free, inputs)
+    return undetermined(system.select(np.array([sample])), x[sample])
 
 
 def linear_response(free: Solution, inputs: Array, pull: Array) -> Array:
     """Return dv/dβ (B, N) [V/S]: how the nodes move under the nudge currents −β ``pull`` at the outputs."""
     system, entries = _linearise(free, inputs)
     model = system.model
-    x = linear_solver(model).solve(entries, -_project(system, pull, model.w))
+    x = _solve(model, entries, -_project(system, pull, model.w))
     out: Array = model.t_free * x[:, model.gather] if model.plan.size else 0.0 * system.known
     return out
 
@@ -68,18 +79,43 @@ def output_impedance(free: Solution, inputs: Array, *, junctions_off: bool) -> A
     for k in range(count):
         pull = np.zeros((batch, count))
         pull[:, k] = 1.0
-        x = linear_solver(model).solve(entries, _project(system, pull, model.w))
+        x = _solve(model, entries, _project(system, pull, model.w))
         v = model.t_free * x[:, model.gather]
         out[:, :, k] = v[:, pairs[:, 0]] - v[:, pairs[:, 1]]
     return np.where(np.isfinite(out), out, np.inf)
 
 
-def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) -> tuple[System, Array]:
-    if junctions_off:
-        inputs = inputs[:1]
+def _solve(model: Model, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
+    """Solve J y = rhs (B, n); NaN where that has no solution, or where it leaves more than currents open.
+
+    Ideal diodes that conduct side by side, or around a loop, leave their currents open and J singular, yet all
+    voltages are determined. Proximal point steps, (J + S) y' = rhs + S y with small resistances S, end at the
+    solution of J in which equal diodes share their current equally.
+    """
+    shared = sharing(model)
+    if shared is None:
+        return linear_solver(model).solve(entries, rhs, transpose=transpose)
+    solver, small = linear_solver(model, shared), shared.diagonal()
+    size = np.abs(rhs).max(axis=1, initial=0.0)
+    y, missed = np.zeros_like(rhs), np.full(len(rhs), np.inf)
+    for _ in range(_ROUNDS):
+        last, y = y, solver.solve(entries, rhs + small * y, transpose=transpose)
+        missed = np.abs(small * (y - last)).max(axis=1, initial=0.0)
+        if not (missed > _EXACT * size).any():
+            break
+    return np.where((missed <= _EXACT * size)[:, None], y, np.nan)
+
+
+def _at(free: Solution, inputs: Array) -> tuple[System, Array]:
+    """Return the system of the first ``len(inputs)`` samples and its unknowns there."""
     system = System(free.circuit, inputs)
+    batch = len(inputs)
+    return system, system.model.unknowns(free.voltages[:batch], {b: i[:batch] for b, i in free.branches.items()})
+
+
+def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) -> tuple[System, Array]:
+    system, x = _at(free, inputs[:1] if junctions_off else inputs)
     model = system.model
-    x = model.unknowns(free.voltages[: len(inputs)], {b: i[: len(inputs)] for b, i in free.branches.items()})
     if junctions_off:  # branch currents far below zero: no ideal diode conducts, whatever its voltage
         x[:, len(model.plan.nodes) :] = -_BLOCKING
     slopes = system.evaluate(x).slopes
