@@ -242,7 +242,8 @@ class Circuit:
         Raises
         ------
         InputError
-            If the shape does not fit, a name is unknown or missing, or a value is not finite.
+            If the shape does not fit, a name is unknown or missing, a value is not finite, or an input has a
+            waveform, which only :func:`analogep.transient` follows.
         """
         count = len(self.input_nodes)
         if isinstance(inputs, Mapping):
@@ -253,6 +254,12 @@ class Circuit:
                     f"inputs do not fit the circuit: unknown {unknown}, missing {missing}; "
                     f"its inputs are {list(self.inputs)}"
                 )
+            for k in self.inputs:
+                if isinstance(inputs[k], Waveform):
+                    raise InputError(
+                        f"input {k} has a waveform, {inputs[k]}, which only analogep.transient follows; "
+                        "give a voltage here, such as the waveform's value(t) at a time t"
+                    )
             columns = [np.atleast_1d(_numbers(inputs[k], f"input {k}")) for k in self.inputs]
             try:
                 array = np.stack(np.broadcast_arrays(*columns), axis=-1) if columns else np.zeros((1, 0))

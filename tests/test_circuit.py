@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import circuits
 
 from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
-from analogep.devices import Diode, VoltageSource
+from analogep.devices import Diode, Sine, VoltageSource
 from analogep.errors import CircuitError, InputError
 
 
@@ -287,6 +287,10 @@ def test_inputs_become_a_batch(inputs: Any, expected: list[list[float]]) -> None
         ([[1, 2], [3]], r"inputs: not an array of numbers"),
         ([[1, 2], [3, np.nan]], r"input b of sample 1 is nan; give a finite voltage"),
         ({"a": np.inf, "b": 0}, r"input a of sample 0 is inf; give a finite voltage"),
+        (
+            {"a": 0, "b": Sine(0.0, 1.0, 1e3)},
+            r"input b has a waveform, Sine\(.*only analogep.transient follows.*value\(t\)",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(inputs: Any, message: str) -> None:
