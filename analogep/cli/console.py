@@ -36,6 +36,10 @@ class TrainingBar(Watcher):
         self.skipped = 0
         """Samples of the epoch that were done before the bar watched."""
 
+    def compiling(self) -> None:
+        """Say why nothing happens for a while."""
+        console.print("compiling the training loops, which are then kept: about 15 s")
+
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Describe the problem and open the bar."""
         self.per_epoch, self.epochs = len(problem.train), problem.config.training.epochs

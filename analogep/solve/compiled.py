@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -43,10 +45,28 @@ def kept_in() -> str | None:
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("analogep")
     folder = Path(parent) / f"kernels-{text.hexdigest()[:16]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _clear(folder.parent, folder)
     except OSError:
         return None
     return str(folder)
+
+
+_STALE = 30.0 * 86400.0  # seconds after which another version's kernels go
+
+
+def _clear(parent: Path, own: Path) -> None:
+    """Remove what other versions left in ``parent`` a month ago or more."""
+    for folder in parent.glob("kernels-*"):
+        if folder != own and time.time() - folder.stat().st_mtime > _STALE:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_kept(name: str) -> bool:
+    """Return whether the kernel ``"module.function"`` was compiled before, if that can be known."""
+    folder = kept_in()
+    return folder is None or any(Path(folder).rglob(f"{name}-*.nbi"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.learning import SGD, EquilibriumPropagation
 from analogep.learning.fused import FusedEpochs, FusedSettings, why_not
+from analogep.solve.compiled import is_kept
 from analogep.training.problem import Problem, Volts
 from analogep.training.runners import Arrays, Chunk, GeneralRunner
 
@@ -65,6 +66,11 @@ class FusedRunner:
     def circuit(self) -> Circuit:
         """The circuit with the parameters of now."""
         return self.epochs.circuit
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the loops still have to be compiled."""
+        return not is_kept("loops.train")
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return nothing: sums are made anew from the parameters, in the order in which updates make them."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
 from analogep.learning import EquilibriumPropagation
+from analogep.solve.groups import layered_plan
 from analogep.training.evaluation import wrong
 from analogep.training.problem import Problem, Volts
 
@@ -40,6 +41,11 @@ class Runner(Protocol):
     @property
     def engine(self) -> str:
         """The engine that solved the last phase."""
+        ...
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the first updates will wait for their loops to be compiled."""
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -80,6 +86,15 @@ class GeneralRunner:
         self.problem, self.rule = problem, rule
         self.circuit, self.engine = problem.circuit, str(problem.config.engine)
         self.memory: dict[str, Array] = {}
+
+    @property
+    def compiles(self) -> bool:
+        """Whether block steps still have to be compiled, if they are what this will take."""
+        if self.problem.config.engine not in ("auto", "layered") or layered_plan(self.circuit).reason is not None:
+            return False
+        from analogep.solve.compiled import is_kept  # numba takes half a second to load
+
+        return not is_kept("kernels.block_sweeps")
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return what the optimizer remembers."""

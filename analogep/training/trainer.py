@@ -48,6 +48,9 @@ class Progress:
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Note that training is about to start."""
 
+    def compiling(self) -> None:
+        """Note, after ``start``, that loops are compiled first: once per version of analogep."""
+
     def resumed(self, epoch: int, samples: int) -> None:
         """Note, after ``start``, that training goes on in ``epoch`` after so many of its samples."""
 
@@ -188,6 +191,8 @@ class _Training:
     def run(self, folder: RunFolder | None, stop: StopSignals) -> Run:
         """Train to the end."""
         self.progress.start(self.problem, self.beta_reason)
+        if self.runner.compiles and not self.done:
+            self.progress.compiling()
         if self.resumed:
             self.progress.resumed(self.epoch, self.position)
         while not self.done:

@@ -92,7 +92,8 @@ def train(  # type: ignore[no-untyped-def]
     kind = dtype.type
     zero = kind(0)
     outputs = targets.shape[1]
-    per = 0
+    one = np.int64(1)  # a literal would have the loops compiled once more
+    per = np.int64(0)
     for q in range(2):
         if step.betas[q] != 0:
             per += 1
@@ -151,7 +152,7 @@ def train(  # type: ignore[no-untyped-def]
                 size = net.node[g + 1] - net.node[g]
                 for k in range(rooms * net.node[g] + b0 * size, rooms * net.node[g] + b1 * size):
                     free[k] = zero
-            relax(b0, b1, rooms, 1, into[u % 2], held, quiet, stop, net, rest)
+            relax(b0, b1, rooms, one, into[u % 2], held, quiet, stop, net, rest)
             failed = 0
             for v in range(b0, b1):
                 failed += settled[v] < 0
@@ -305,7 +306,7 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
         line_currents(net, lines, samples, into)
         for k in range(len(phase.state)):
             phase.state[k] = 0
-        relax(0, len(samples), BLOCK, 1, into, held, quiet, stop, net, phase)
+        relax(np.int64(0), len(samples), np.int64(BLOCK), np.int64(1), into, held, quiet, stop, net, phase)
         for b in range(len(samples)):
             failed += phase.settled[b] < 0
             ends = phase.state[BLOCK * last_node + b * top : BLOCK * last_node + (b + 1) * top]
