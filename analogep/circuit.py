@@ -257,7 +257,7 @@ class Circuit:
             for k in self.inputs:
                 if isinstance(inputs[k], Waveform):
                     raise InputError(
-                        f"input {k} has a waveform, {inputs[k]}, which only analogep.transient follows; "
+                        f"input {k} has a waveform, {inputs[k]!r}, which only analogep.transient follows; "
                         "give a voltage here, such as the waveform's value(t) at a time t"
                     )
             columns = [np.atleast_1d(_numbers(inputs[k], f"input {k}")) for k in self.inputs]

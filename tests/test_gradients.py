@@ -449,7 +449,7 @@ def test_sgd_steps_downhill_within_bounds() -> None:
 
 
 def test_tolerances_reach_the_phases() -> None:
-    solver = NativeSolver("newton", NewtonOptions(max_iterations=0))
+    solver = NativeSolver("newton", NewtonOptions(max_iterations=1))
     with pytest.raises(ConvergenceError):
         EquilibriumPropagation(1e-6).gradient(
             smooth_network(None, "none", False), [[1.0, 0.0, -1.0]], [[0.0, 0.1]], solver=solver

@@ -7,7 +7,9 @@ import math
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ from analogep.devices import (
     Waveform,
 )
 from analogep.errors import ConvergenceError, InputError
-from analogep.solve import Trajectory, TransientOptions, operating_point, time_constants, transient
+from analogep.solve import NewtonOptions, Trajectory, TransientOptions, operating_point, time_constants, transient
 from analogep.solve.integrators import METHODS
 
 R, C = 1e3, 1e-9
@@ -374,11 +376,32 @@ def test_arguments_are_checked(arguments: dict[str, object], message: str) -> No
         transient(circuit_of(*RC), [1.0], **arguments)  # type: ignore[arg-type]
 
 
-def test_options_are_checked() -> None:
-    with pytest.raises(InputError, match="unknown method 'gear'; use one of tr-bdf2"):
+@pytest.mark.parametrize("kind", [TransientOptions, NewtonOptions])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), "fast", True])
+def test_every_bad_option_is_named_at_once(kind: type[Any], value: object) -> None:
+    names = [f.name for f in fields(kind)]
+    with pytest.raises(InputError) as caught:
+        kind(**dict.fromkeys(names, value))
+    for name in names:
+        assert f"{name} = {value!r}; give " in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [TransientOptions, NewtonOptions])
+def test_options_take_numbers_of_any_type(kind: type[Any]) -> None:
+    """A tolerance may be an integer or NumPy's; one field at a time, so that each has its own say."""
+    for f in fields(kind):
+        if f.name != "method":
+            for value in (np.int64(2), 2):
+                assert getattr(kind(**{f.name: value}), f.name) == 2
+
+
+def test_options_say_what_to_give() -> None:
+    with pytest.raises(InputError, match="TransientOptions: method = 'gear'; give one of tr-bdf2"):
         TransientOptions(method="gear")
-    with pytest.raises(InputError, match=r"step = -1\.0; give a positive time"):
-        TransientOptions(step=-1.0)
+    with pytest.raises(InputError, match=r"max_steps = 2\.5; give a whole number of at least 1$"):
+        TransientOptions(max_steps=2.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"NewtonOptions: max_iterations = 0; give a whole number"):
+        NewtonOptions(max_iterations=0)
 
 
 # --- switches ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from analogep.solve import checks
 from analogep.solve.elementwise import evaluate_by_element
 from analogep.solve.limiting import Linearisation
 from analogep.solve.linear import linear_solver
@@ -35,12 +36,28 @@ class NewtonOptions:
         Largest residual that is always accepted [A].
     max_iterations
         Iterations of one Newton run.
+
+    Raises
+    ------
+    InputError
+        If a field is out of its range: names all such fields.
     """
 
     voltage_tolerance: float = 1e-9
     residual_tolerance: float = 1e-12
     current_tolerance: float = 1e-18
     max_iterations: int = 200
+
+    def __post_init__(self) -> None:
+        checks.require(
+            self,
+            (
+                ("voltage_tolerance", checks.positive(self.voltage_tolerance), "positive volts"),
+                ("residual_tolerance", checks.not_negative(self.residual_tolerance), "zero or a small fraction"),
+                ("current_tolerance", checks.not_negative(self.current_tolerance), "zero or positive amperes"),
+                ("max_iterations", checks.count(self.max_iterations), "a whole number of at least 1"),
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from analogep.circuit import Circuit
 from analogep.devices import Waveform
 from analogep.errors import ConvergenceError, InputError
+from analogep.solve import checks
 from analogep.solve.drives import Drives
 from analogep.solve.events import States
 from analogep.solve.integrators import METHODS, Point, Step, interpolate
@@ -79,7 +80,7 @@ class TransientOptions:
     Raises
     ------
     InputError
-        If the method is unknown or a step not positive.
+        If the method is unknown or a number out of its range: names all such fields.
     """
 
     absolute: float = 1e-6
@@ -92,12 +93,24 @@ class TransientOptions:
     max_step: float | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"unknown method {self.method!r}; use one of {', '.join(METHODS)}")
-        if self.step is not None and not 0.0 < self.step < math.inf:
-            raise InputError(f"step = {self.step!r}; give a positive time in seconds, or None")
-        if self.max_step is not None and not self.max_step > 0.0:
-            raise InputError(f"max_step = {self.max_step!r}; give a positive time in seconds, or None")
+        step, longest = self.step, self.max_step
+        checks.require(
+            self,
+            (
+                ("absolute", checks.positive(self.absolute), "positive volts"),
+                ("relative", checks.not_negative(self.relative), "zero or a small fraction"),
+                ("current_absolute", checks.positive(self.current_absolute), "positive amperes"),
+                ("node_capacitance", checks.not_negative(self.node_capacitance), "zero or positive farads"),
+                ("max_steps", checks.count(self.max_steps), "a whole number of at least 1"),
+                ("method", self.method in METHODS, f"one of {', '.join(METHODS)}"),
+                ("step", step is None or checks.positive(step), "a positive time in seconds, or None"),
+                (
+                    "max_step",
+                    longest is None or checks.positive(longest, infinite=True),
+                    "a positive time in seconds, or None",
+                ),
+            ),
+        )
 
 
 @dataclass(frozen=True)
