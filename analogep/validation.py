@@ -275,7 +275,7 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
         sets.join(int(node), 0)
     for bank in circuit.banks:
         touched[bank.pins.ravel()] = True
-        for a, b in _conducting_pairs(bank.device, bank.pins, bank.values):
+        for a, b in conducting_pairs(bank.device, bank.pins, bank.values):
             sets.join(a, b)
     for c in circuit.crossbars:
         touched[c.rows] = touched[c.columns] = True
@@ -298,9 +298,10 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
         )
 
 
-def _conducting_pairs(
+def conducting_pairs(
     device: type, pins: np.ndarray, values: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of nodes between which a bank's elements let a direct current flow."""
     if issubclass(device, OnePort):
         for a, b in pins[device.conducts(values)]:
             yield int(a), int(b)

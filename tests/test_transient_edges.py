@@ -9,7 +9,10 @@ from test_transient import circuit_of
 from analogep.circuit import Circuit
 from analogep.devices import (
     Capacitor,
+    CurrentSource,
+    Device,
     IdealDiode,
+    Inductor,
     PiecewiseLinear,
     Pulse,
     Resistor,
@@ -19,6 +22,7 @@ from analogep.devices import (
 )
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import TransientOptions, langevin, operating_point, transient
+from analogep.solve.cutsets import cutset
 from analogep.solve.integrators import METHODS
 
 R, C = 1e3, 1e-9
@@ -120,3 +124,49 @@ def test_a_law_without_a_value_is_named(expression: str) -> None:
     circuit = circuit_of(("x", "a", Resistor(conductance=1 / R)), ("a", "0", behavioural(expression)))
     with pytest.raises(ConvergenceError, match="The law of behavioural_current1 has no finite value"):
         operating_point(circuit, [1.0])
+
+
+STEP = CurrentSource(amplitude=0.0, waveform=Pulse(0.0, 1e-3, delay=1e-6))
+COIL = Inductor(inductance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        ([("0", "m", STEP), ("m", "a", COIL)], "node m, where inductor1 ends"),
+        ([("0", "m", STEP), ("m", "n", COIL), ("n", "a", COIL)], "node m, where inductor1 ends"),
+        ([("0", "m", STEP), ("m", "n", Resistor(conductance=1e-3)), ("a", "n", COIL)], "node n, where inductor1"),
+    ],
+    ids=["with a source", "two with a source", "through a resistor"],
+)
+@pytest.mark.parametrize(
+    ("capacitance", "why"), [(0.0, "step collapsed"), (1e-15, "did not end within 400 steps")]
+)
+def test_an_inductor_whose_current_is_forced_is_named(
+    others: list[tuple[str, str, Device]], named: str, capacitance: float, why: str
+) -> None:
+    """The source's jump takes an infinite voltage; with a resistor in parallel the voltage is I R at first."""
+    held = ("a", "0", Resistor(conductance=1 / R))
+    circuit = circuit_of(("x", "a", Resistor(conductance=1 / R)), held, *others)
+    options = TransientOptions(node_capacitance=capacitance, max_steps=400)
+    with pytest.raises(ConvergenceError, match=rf"{why}.*{named}.*put a resistor in parallel with inductor1"):
+        transient(circuit, [0.0], until=1e-4, options=options)
+    bridges = [(p, q, Resistor(conductance=1 / R)) for p, q, device in others if device is COIL]
+    damped = circuit_of(("x", "a", Resistor(conductance=1 / R)), held, *others, *bridges)
+    options = TransientOptions(node_capacitance=0.0)
+    found = transient(damped, [0.0], until=1e-4, options=options, times=[1e-6, 1e-4])
+    drop = found.voltage(others[0][1])[:, 0] - found.voltage("a")[:, 0]
+    series = sum(device is not COIL for _, _, device in others[1:])
+    np.testing.assert_allclose(drop, [(len(bridges) + series) * 1e-3 * R, series * 1e-3 * R], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [Resistor(conductance=1e-9), Capacitor(value=1e-15), VoltageSource(voltage=0.0)],
+    ids=lambda d: d.kind,
+)
+def test_an_inductor_at_a_node_that_something_holds_is_not_named(holder: Device) -> None:
+    edges = (("x", "a", Resistor(conductance=1 / R)), ("a", "m", COIL), ("0", "m", STEP))
+    assert "inductor1" in cutset(circuit_of(*edges))
+    assert cutset(circuit_of(*edges, ("m", "0", holder))) == ""
+    assert cutset(circuit_of(*edges, inputs=("x", "m"))) == ""

@@ -24,6 +24,7 @@ from analogep.circuit import Circuit
 from analogep.devices import Waveform
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import checks
+from analogep.solve.cutsets import cutset
 from analogep.solve.drives import Drives
 from analogep.solve.events import States
 from analogep.solve.integrators import METHODS, Point, Step, interpolate
@@ -477,15 +478,17 @@ class _Run:
         while point.time < end and not (forever and bool(self.settled(point.x).all())):
             if self.steps + self.rejected >= self.options.max_steps:
                 raise ConvergenceError(
-                    f"the transient did not end within {self.options.max_steps} steps (t = {point.time:.3g} s); "
-                    "raise TransientOptions.max_steps or loosen its tolerances"
+                    f"the transient did not end within {self.options.max_steps} steps (t = {point.time:.3g} s). "
+                    f"{cutset(self.system.model.circuit)}"
+                    "Raise TransientOptions.max_steps or loosen its tolerances"
                 )
             h, final = self.fit(h, end - point.time, forced=forced)
             forced = False
             if point.time + h == point.time or h < _SHORTEST:
                 raise ConvergenceError(
-                    f"the transient's step collapsed to {h:.3g} s at t = {point.time:.3g} s; "
-                    "check capacitances and sources, or raise TransientOptions.node_capacitance"
+                    f"the transient's step collapsed to {h:.3g} s at t = {point.time:.3g} s. "
+                    f"{cutset(self.system.model.circuit)}"
+                    "Check capacitances and sources, or raise TransientOptions.node_capacitance"
                 )
             step = method(self.stage, past, h)
             error = math.nan if step is None else self.error(step)
