@@ -126,6 +126,33 @@ def test_a_law_without_a_value_is_named(expression: str) -> None:
         operating_point(circuit, [1.0])
 
 
+@pytest.mark.parametrize(
+    ("edge", "inputs"),
+    [
+        (("x", "0", behavioural("log(v(p,n)-5)")), [1.0]),
+        (("0", "x", behavioural("1/v(x)", control=("x",))), [0.0]),
+        (("x", "0", behavioural("sqrt(v(a)-5)", control=("a",))), [1.0]),
+        (("s", "0", behavioural("log(v(p,n)-5)")), [1.0]),
+        (("s", "a", behavioural("log(0-1-v(p,n)*v(p,n))")), [1.0]),
+    ],
+    ids=["an input", "controlled by an input", "controlled by a node", "a source", "a source and a node"],
+)
+def test_a_law_without_a_value_is_refused_by_every_method(
+    edge: tuple[str, str, Device], inputs: list[float]
+) -> None:
+    """Also between nodes of known voltage, where no equation has its current."""
+    source = ("s", "0", VoltageSource(voltage=1.0))
+    ends = (("x", "a", Resistor(conductance=1 / R)), ("a", "0", Resistor(conductance=1 / R)), source)
+    circuit = circuit_of(*ends, edge)
+    named = "The law of behavioural_current1 has no finite value"
+    with pytest.raises(ConvergenceError, match=named):
+        operating_point(circuit, inputs)
+    with pytest.raises(ConvergenceError, match=named):
+        operating_point(circuit, inputs, method="transient")
+    with pytest.raises(ConvergenceError, match=named):
+        transient(circuit, inputs, until=1e-9)
+
+
 STEP = CurrentSource(amplitude=0.0, waveform=Pulse(0.0, 1e-3, delay=1e-6))
 COIL = Inductor(inductance=1e-3)
 

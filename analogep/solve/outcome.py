@@ -11,7 +11,7 @@ from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.newton import NewtonOptions, NewtonResult
 from analogep.solve.nudge import Nudge
-from analogep.solve.plausible import implausible
+from analogep.solve.plausible import implausible, lawless, no_value
 from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
 from analogep.solve.strategies import Attempt
@@ -45,8 +45,17 @@ def finish(
     started: float,
     trace: tuple[Attempt, ...] = (),
 ) -> Solution:
-    """Wrap converged unknowns as a :class:`Solution`."""
+    """Wrap converged unknowns as a :class:`Solution`.
+
+    Raises
+    ------
+    ConvergenceError
+        If the law of an element, between nodes of known voltage say, has no finite value.
+    """
     model = system.model
+    fault = lawless(system, x)
+    if fault:
+        raise ConvergenceError(fault.strip())
     nodes = len(model.plan.nodes)
     return Solution(
         model.circuit,
@@ -72,16 +81,13 @@ def failure_message(
         absurd = implausible(system.select(failed[:1]), result.x[[sample]])
     forced = ""
     if np.isfinite(result.x[sample]).all() and absurd:
-        lawless = [name for _, name, current in absurd if not np.isfinite(current)]
+        without = [name for _, name, current in absurd if not np.isfinite(current)]
         _, name, current = max(absurd, key=lambda found: abs(found[2]))
         forced = (
             f"{name} would carry {current:.3g} A: sources may hold its voltage; put a resistor in series with it. "
         )
-        if lawless:
-            forced = (
-                f"The law of {lawless[0]} has no finite value at its voltages: check what it divides by and takes "
-                "roots and logarithms of. "
-            )
+        if without:
+            forced = no_value(without[0])
     return ConvergenceError(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
         f"{sample}); tried {', '.join(map(str, trace))}. "

@@ -3,7 +3,7 @@
 Ideal sources, amplifiers or inductors in a row may hold volts across a junction. Its current, of e^100 A, then
 runs around that loop, and whatever else enters the loop is lost in its rounding: Kirchhoff's law would seem to
 hold at voltages that are wrong. Such samples do not count as solved. Currents into nodes of known voltage, whose
-sums nobody asks for, may be as large as they like.
+sums nobody asks for, may be as large as they like; yet a law of voltages must have a value there, too.
 """
 
 from __future__ import annotations
@@ -52,3 +52,31 @@ def implausible(system: System, x: Array) -> list[tuple[int, str, float]]:
             into = np.where(model.plan.unknown[bank.pins] >= 0, f[..., : len(bank.device.pins)], 0.0)
             look(np.abs(into).max(axis=-1), [bank])
     return found
+
+
+def lawless(system: System, x: Array) -> str:
+    """Return a sentence that names an element whose law has no finite value at unknowns (B, n), or nothing.
+
+    Only elements that state their current as a function of voltages: others have it among the unknowns.
+    """
+    model, v = system.model, system.voltages(x)
+    for b in model.nonlinear_multiports:
+        bank = model.circuit.banks[b]
+        assert issubclass(bank.device, MultiPort)
+        if bank.device.branches:
+            continue
+        with np.errstate(all="ignore"):
+            f, _ = bank.device.stamp(model.local_values(b, v, x), {**bank.values, **system.held.get(b, {})})
+        bad = np.argwhere(~np.isfinite(f).all(axis=-1))
+        if len(bad):
+            sample, element = bad[0]
+            return no_value(bank.names[element], f" in sample {sample}")
+    return ""
+
+
+def no_value(name: str, where: str = "") -> str:
+    """Return the sentence about an element without a current."""
+    return (
+        f"The law of {name} has no finite value at its voltages{where}: check what it divides by and takes roots "
+        "and logarithms of. "
+    )

@@ -32,6 +32,7 @@ from analogep.solve.linear import linear_solver
 from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
+from analogep.solve.plausible import lawless
 from analogep.solve.solution import Solution
 from analogep.solve.strategies import robust_newton, sharing
 from analogep.solve.system import System
@@ -487,7 +488,7 @@ class _Run:
             if point.time + h == point.time or h < _SHORTEST:
                 raise ConvergenceError(
                     f"the transient's step collapsed to {h:.3g} s at t = {point.time:.3g} s. "
-                    f"{cutset(self.system.model.circuit)}"
+                    f"{lawless(self.system, point.x)}{cutset(self.system.model.circuit)}"
                     "Check capacitances and sources, or raise TransientOptions.node_capacitance"
                 )
             step = method(self.stage, past, h)
