@@ -20,6 +20,7 @@ from analogep.devices import Diode, IdealDiode, Resistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.learning import EquilibriumPropagation, NativeSolver
 from analogep.learning.fused import FusedEpochs, FusedSettings, NotAChain, why_not
+from analogep.learning.fused.chain import Chain
 from analogep.networks import deep_resistive
 from analogep.networks.initial import positive_part
 
@@ -101,6 +102,20 @@ def by_the_rule(
         }
         circuit = circuit.with_parameters(new)
     return circuit, np.concatenate(costs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_chain_cut_anew_is_the_chain_cut_so_at_first(name: str) -> None:
+    circuit = network(name)
+    for after in (1, 3, 2):
+        chain = Chain(circuit, doubled=True, dtype=np.dtype(np.float32), parts=2)
+        chain.cut(3)
+        chain.cut(after)
+        fresh = Chain(circuit, doubled=True, dtype=np.dtype(np.float32), parts=after)
+        for field, ours, theirs in zip(fresh.net._fields, chain.net, fresh.net, strict=True):
+            assert np.array_equal(ours, theirs), field
+        for block, value in chain.parameters().items():
+            assert np.array_equal(value, circuit.parameters[block].astype(np.float32)), block
 
 
 @pytest.mark.parametrize("variant", ["positive", "negative", "centered"])

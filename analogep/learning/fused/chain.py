@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -302,13 +303,11 @@ class Chain:
         edges = shape.node
         law = [int(counts[a:b].any()) for a, b in pairwise(edges)]
         leak, steady = self._rest(order)
-        rest = zip(circuit.crossbars[1:], shape.rows[1:], strict=True)
-        weights = np.concatenate([self._first(), *(c.conductance[rows].ravel() for c, rows in rest)])
         self.net = Net(
             self.kinds,
             shape.node,
             shape.shape,
-            np.ascontiguousarray(weights.astype(dtype)),
+            self._weights(),
             np.zeros(len(order), dtype),
             np.zeros(max(shape.shares, 1), dtype),
             shape.share_start,
@@ -333,14 +332,55 @@ class Chain:
         )
         recount(self.net, self.lines.shape[1], len(self.extra))
 
-    def _first(self) -> Array:
-        """Return the first crossbar tile by tile, (lines, kinds, columns) and then the constant lines."""
-        g = self.circuit.crossbars[0].conductance
-        parts = []
-        for c, a, b, _ in self.shape.tiles:
-            if c == 0:
-                parts += [np.stack([g[rows, a:b] for rows in self.lines], axis=1), g[self.shape.constant, a:b]]
-        return np.concatenate([part.ravel() for part in parts])
+    def _weights(self) -> NDArray[np.floating]:
+        """Return all conductances [S] in the kernels' layout; no second copy in float64 is made of them."""
+        shape, crossbars = self.shape, self.circuit.crossbars
+        out = np.empty(sum(c.conductance.size for c in crossbars), self.dtype)
+        for c, first, last, table in self._tables(out, shape.tiles):
+            g = crossbars[c].conductance
+            if c:
+                for r, row in enumerate(shape.rows[c]):
+                    table[r] = g[row]
+                continue
+            for kind, lines in enumerate(self.lines):
+                for i, line in enumerate(lines):
+                    table[self.kinds * i + kind] = g[line, first:last]
+            table[self.lines.size :] = g[shape.constant, first:last]
+        return out
+
+    def _tables(
+        self, weights: NDArray[np.floating], tiles: Index
+    ) -> Iterator[tuple[int, int, int, NDArray[np.floating]]]:
+        """Yield crossbar, first and last column, weights (rows, columns): the first by tiles, others whole."""
+        for c, crossbar in enumerate(self.circuit.crossbars):
+            rows, columns = crossbar.conductance.shape
+            start = self.shape.shape[c, 3]
+            edges = [(int(a), int(b)) for tile, a, b, _ in tiles if tile == 0] if c == 0 else [(0, columns)]
+            for a, b in edges:
+                yield c, a, b, weights[start + rows * a : start + rows * b].reshape(rows, b - a)
+
+    def cut(self, parts: int) -> None:
+        """Cut the first crossbar into ``parts`` tiles instead; nothing else changes."""
+        from analogep.learning.fused.kernels.updates import recount
+
+        old, net = self.shape, self.net
+        rows = [int(last - first) for first, last, _, _ in old.shape]
+        tiles, share_start, shares = _tiles([int(n) for n in old.shape[:, 2]], rows, parts)
+        weights = np.empty_like(net.weights)
+        before = list(self._tables(net.weights, old.tiles))
+        for c, first, last, table in self._tables(weights, tiles):
+            for k, a, b, there in before:
+                low, high = max(a, first), min(b, last)
+                if k == c and low < high:
+                    table[:, low - first : high - first] = there[:, low - a : high - a]
+        self.shape = replace(old, tiles=tiles, share_start=share_start, shares=shares)
+        self.net = net._replace(
+            weights=weights,
+            shares=np.zeros(max(shares, 1), self.dtype),
+            share_start=share_start,
+            tiles=tiles,
+        )
+        recount(self.net, self.lines.shape[1], len(self.extra))
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])
@@ -378,19 +418,16 @@ class Chain:
         for k, c in enumerate(circuit.crossbars):
             if not c.trainable:
                 continue
-            rows, columns = c.conductance.shape
-            start = shape.shape[k, 3]
-            flat = net.weights[start : start + rows * columns].astype(np.float64)
             g: Array = np.empty(c.conductance.shape)
-            if k:
-                g[shape.rows[k]] = flat.reshape(rows, columns)
-            else:
-                for tile, a, b, _ in shape.tiles:
-                    if tile == 0:
-                        whole = flat[rows * a : rows * b].reshape(rows, b - a)
-                        for kind, lines in enumerate(self.lines):
-                            g[lines, a:b] = whole[kind : self.lines.size : self.kinds]
-                        g[shape.constant, a:b] = whole[self.lines.size :]
+            for tile, a, b, table in self._tables(net.weights, shape.tiles):
+                if tile != k:
+                    continue
+                if k:
+                    g[shape.rows[k]] = table
+                    continue
+                for kind, lines in enumerate(self.lines):
+                    g[lines, a:b] = table[kind : self.lines.size : self.kinds]
+                g[shape.constant, a:b] = table[self.lines.size :]
             out[f"{c.name}.conductance"] = g
         for group, bank in enumerate(shape.bias):
             if bank is not None:

@@ -257,7 +257,8 @@ class FusedEpochs:
             return 0
         threads = self.choice.next()
         if threads != self.parts:
-            self._load(self.circuit, threads)
+            self.chain.cut(threads)
+            self.parts = threads
         began = time.perf_counter()
         net, lines = self.chain.net, Lines(self.data, self.chain.extra)
         order = np.ascontiguousarray(order, dtype=np.int64)
