@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import analogep as aep
 from analogep.circuit import Bank, Circuit
-from analogep.devices import Diode, IdealDiode, Resistor
+from analogep.devices import Diode, IdealDiode, Resistor, SinhResistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.learning import EquilibriumPropagation, NativeSolver
 from analogep.learning.fused import FusedEpochs, FusedSettings, NotAChain, why_not
@@ -51,6 +51,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "bias": "lines",
         "amplifier": (2.0, 0.5),
     },
+    "sinh and silicon": {"layers": [9, 8], "hidden": "split", "diode": Diode(), "bias": "current", "sinh": 0.1},
+    "sinh and clamps": {"hidden": "split", "diode": IdealDiode(), "bias": "lines", "sinh": 0.5},
     "linear": {"layers": [40], "hidden": "linear", "bias": "none"},
     "no hidden layer": {"layers": [], "hidden": "linear", "bias": "current"},
 }
@@ -59,8 +61,21 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def network(name: str, seed: int = 3) -> Circuit:
     options = dict(NETWORKS[name])
     hidden = options.pop("layers", [9])
+    v0 = options.pop("sinh", None)
     rng = np.random.default_rng(seed)
-    return deep_resistive([12, *hidden, 4], initial=positive_part(1.0), rng=rng, **options)
+    circuit = deep_resistive([12, *hidden, 4], initial=positive_part(1.0), rng=rng, **options)
+    return circuit if v0 is None else with_sinh(circuit, circuit.crossbars[0].columns, v0)
+
+
+def with_sinh(circuit: Circuit, nodes: np.ndarray, v0: float, trainable: bool = False) -> Circuit:
+    """Tie each node to ground by a sinh resistor of 0.2 S."""
+    pins = np.stack([nodes, 0 * nodes], axis=1)
+    law = {"conductance": np.full(len(nodes), 0.2), "v0": np.full(len(nodes), v0)}
+    learns = frozenset({"conductance"} if trainable else ())
+    bank = Bank("bend", SinhResistor, pins, law, tuple(f"bend{n}" for n in nodes), learns)
+    return Circuit(
+        circuit.nodes, (*circuit.banks, bank), circuit.crossbars, circuit.input_nodes, circuit.output_pairs
+    )
 
 
 def data(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -242,6 +257,14 @@ def test_what_is_no_chain_says_why() -> None:
     assert "bridge1" in reason
     with pytest.raises(NotAChain, match="bridge1"):
         fused(joined, 4, FusedSettings(0.1))
+
+
+def test_sinh_resistors_that_the_kernels_cannot_take_are_named() -> None:
+    circuit = network("clamped")
+    hidden, outputs = (c.columns for c in circuit.crossbars)
+    assert why_not(with_sinh(circuit, hidden, 0.1)) is None
+    assert why_not(with_sinh(circuit, outputs, 0.1)) == f"bend{outputs[0]} is a sinh_resistor at an output group"
+    assert "bank bend is trainable" in str(why_not(with_sinh(circuit, hidden, 0.1, trainable=True)))
 
 
 @pytest.mark.parametrize(

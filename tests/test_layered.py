@@ -13,7 +13,7 @@ from strategies import DEVICES, decades
 
 from analogep import networks
 from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
-from analogep.devices import Capacitor, CurrentSource, Diode, IdealDiode
+from analogep.devices import Capacitor, CurrentSource, Diode, IdealDiode, SinhResistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import (
@@ -103,6 +103,41 @@ def layered_networks(
     return Circuit(circuit.nodes, tuple(banks), tuple(crossbars), circuit.input_nodes, circuit.output_pairs)
 
 
+@st.composite
+def every_law(draw: Draw) -> Circuit:
+    """Layered networks with sinh resistors and diodes at any node, several at some, and skips between groups."""
+    circuit = draw(layered_networks())
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    groups = [c.columns for c in circuit.crossbars if c.name != "skip"]
+    free = np.concatenate(groups)
+    banks, crossbars = list(circuit.banks), list(circuit.crossbars)
+    for k in range(draw(st.integers(0, 3))):
+        count = draw(st.integers(1, 6))
+        sinh = draw(st.integers(0, 3)) > 0
+        to_inputs = sinh and draw(st.booleans())
+        others = rng.choice(circuit.input_nodes, count) if to_inputs else np.zeros(count, int)
+        pins = np.stack([rng.choice(free, count), others], axis=1)[:, :: draw(st.sampled_from([1, -1]))]
+        names = tuple(f"bend{k}_{e}" for e in range(count))
+        if sinh:
+            # Two inputs may hold 4 V across two of them, which behind amplifiers is 16 V.
+            v0 = draw(decades(2.0, 10.0) if to_inputs else decades(0.02, 10.0))
+            law = {"conductance": rng.uniform(0.0, G_HIGH, count), "v0": np.full(count, v0)}
+            banks.append(Bank(f"bend{k}", SinhResistor, pins, law, names))
+        else:
+            values = {key: np.full(count, value) for key, value in draw(junctions()).values.items()}
+            banks.append(Bank(f"bend{k}", Diode, pins, values, names))
+    # Amplifiers other than these would leave a skip between hidden groups without an energy.
+    if all(
+        b.device.kind != "amplifier" or (b.values["voltage_gain"] == b.values["current_gain"]).all() for b in banks
+    ):
+        for a, rows in enumerate(groups):
+            for columns in groups[a + 2 :]:
+                if draw(st.booleans()):
+                    g = rng.uniform(G_LOW, G_HIGH, (len(rows), len(columns)))
+                    crossbars.append(Crossbar(f"over{len(crossbars)}", rows, columns, g))
+    return Circuit(circuit.nodes, tuple(banks), tuple(crossbars), circuit.input_nodes, circuit.output_pairs)
+
+
 def batch_for(circuit: Circuit, seed: int, size: int, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """Random inputs (B, I) and targets (B, O) [V]."""
     rng = np.random.default_rng(seed)
@@ -148,6 +183,99 @@ def test_layered_agrees_with_newton(circuit: Circuit, seed: int, size: int, kind
     residual = System(circuit, inputs, nudge).evaluate(full_unknowns(found)).residual
     most = sum(c.conductance.sum() for c in circuit.crossbars) * 20.0
     assert np.abs(residual[:, : len(layered_unknowns(circuit))]).max(initial=0.0) <= AGREEMENT * most
+
+
+@given(
+    circuit=every_law(),
+    seed=st.integers(0, 2**16),
+    size=st.sampled_from([1, 3]),
+    kind=st.sampled_from(["none", "conductance", "current"]),
+)
+@settings(max_examples=200)
+def test_every_node_law_agrees_with_newton(circuit: Circuit, seed: int, size: int, kind: str) -> None:
+    inputs, targets = batch_for(circuit, seed, size)
+    nudge = nudge_for(kind, circuit, 1e-5, targets)
+    found = operating_point(circuit, inputs, nudge, method="layered")
+    assert found.engine == "layered"
+    assert_same(found, operating_point(circuit, inputs, nudge, method="newton"))
+    np.testing.assert_allclose(found.residual, missed(found, inputs, nudge), rtol=0.0, atol=1e-13)
+
+
+def missed(found: Solution, inputs: np.ndarray, nudge: Nudge | None = None) -> np.ndarray:
+    """Return the largest current (B,) [A] by which Kirchhoff's law is missed, from Newton's equations."""
+    residual = System(found.circuit, inputs, nudge).evaluate(full_unknowns(found)).residual
+    return np.abs(residual[:, : len(layered_unknowns(found.circuit))]).max(axis=1)
+
+
+@given(circuit=every_law(), seed=st.integers(0, 2**16), sweeps=st.integers(1, 6))
+@settings(max_examples=50)
+def test_a_fixed_number_of_sweeps_says_what_it_misses(circuit: Circuit, seed: int, sweeps: int) -> None:
+    inputs, _ = batch_for(circuit, seed, 3)
+    found = operating_point(circuit, inputs, method="layered", sweeps=sweeps)
+    assert (found.iterations == sweeps).all()
+    np.testing.assert_allclose(found.residual, missed(found, inputs), rtol=1e-9, atol=1e-13)
+    most = sum(c.conductance.sum() for c in circuit.crossbars) * 20.0
+    away = np.abs(found.voltages - operating_point(circuit, inputs, method="newton").voltages).max(axis=1)
+    assert (away[found.converged] <= AGREEMENT).all()
+    assert (found.residual[found.converged] <= 1e-9 * most).all()
+    # The next sweeps continue where these ended.
+    twice = operating_point(circuit, inputs, method="layered", sweeps=sweeps, v0=found)
+    whole = operating_point(circuit, inputs, method="layered", sweeps=2 * sweeps)
+    np.testing.assert_allclose(twice.voltages, whole.voltages, rtol=0.0, atol=1e-12)
+
+
+def ladder(*extra: Crossbar) -> Circuit:
+    """x – a – b – c – ground, 0.1 mS each, every node a group of its own."""
+    nodes = ("0", "x", "a", "b", "c")
+    steps = [Crossbar(f"W{k}", np.array([k]), np.array([k + 1]), np.array([[1e-4]])) for k in (1, 2, 3)]
+    load = resistor_bank("load", [[4, 0]], [1e-4], ["load"])
+    return Circuit(nodes, (load,), (*steps, *extra), np.array([1]), np.array([[4, 0]]))
+
+
+def test_sweeps_by_hand() -> None:
+    """Each node takes the mean of its two neighbours in turn; a sweep later a misses (b − b before) / 10 kΩ."""
+    for sweeps, a, b, c, lacks in ((1, 1 / 2, 1 / 4, 1 / 8, 1 / 4), (2, 5 / 8, 3 / 8, 3 / 16, 1 / 8)):
+        found = operating_point(ladder(), [1.0], method="layered", sweeps=sweeps)
+        np.testing.assert_allclose(found.voltages[0, 2:], [a, b, c], rtol=1e-15)
+        assert found.residual == pytest.approx([lacks * 1e-4], rel=1e-12)
+        assert not found.converged.any()
+    settled = operating_point(ladder(), [1.0], sweeps=400)
+    np.testing.assert_allclose(settled.voltages[0, 2:], [3 / 4, 1 / 2, 1 / 4], rtol=1e-14)
+    assert settled.converged.all()
+
+
+def test_a_skip_between_groups_by_hand() -> None:
+    """a is also tied to c: 3a = 1 + b + c, 2b = a + c, 3c = a + b give (5, 4, 3) / 8 V."""
+    skip = Crossbar("skip", np.array([2]), np.array([4]), np.array([[1e-4]]))
+    found = operating_point(ladder(skip), [1.0], method="layered")
+    np.testing.assert_allclose(found.voltages[0, 2:], [5 / 8, 4 / 8, 3 / 8], rtol=1e-11)
+
+
+def test_fixed_sweeps_are_refused_where_they_mean_nothing() -> None:
+    for method in ("newton", "transient"):
+        with pytest.raises(InputError, match=f"sweeps = 4 with method '{method}'"):
+            operating_point(ladder(), [1.0], method=method, sweeps=4)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="sweeps = -1"):
+        operating_point(ladder(), [1.0], sweeps=-1)
+    bridged = chain(resistor_bank("r", [[H0, H1]], [1e-4], ["bridge"]))
+    with pytest.raises(InputError, match="bridge joins two unsolved nodes"):
+        operating_point(bridged, [1.0, 0.5], sweeps=4)
+    with pytest.raises(ConvergenceError, match="4 block steps lead nowhere in 1 of 1 samples"):
+        operating_point(chain(), [1.0, 0.5], ConductanceNudge(-1.0, np.zeros((1, 1))), sweeps=4)
+
+
+def test_a_sinh_resistor_by_hand() -> None:
+    """1 V drops as v + v0 sinh(v/v0) over equal conductances: chosen v, either way round, gives the input."""
+    v0 = 0.1
+    for v in (-0.7, -0.01, 0.3, 2.0):
+        for pins in ([2, 0], [0, 2]):
+            law = {"conductance": np.array([1e-4]), "v0": np.array([v0])}
+            bend = Bank("s", SinhResistor, [pins], law, ("s",))
+            w = Crossbar("W", np.array([1]), np.array([2]), np.array([[1e-4]]))
+            circuit = Circuit(("0", "x", "y"), (bend,), (w,), np.array([1]), np.array([[2, 0]]))
+            found = operating_point(circuit, [v + v0 * np.sinh(v / v0)], method="layered")
+            assert found.engine == "layered"
+            np.testing.assert_allclose(found.outputs, [[v]], rtol=1e-12)
 
 
 def layered_unknowns(circuit: Circuit) -> np.ndarray:
@@ -250,6 +378,14 @@ def test_kernel_diode_is_the_device(values: dict[str, float], v: float) -> None:
     least = relative * device.saturation_current  # where i crosses zero
     assert i_kernel == pytest.approx(i[0], rel=relative, abs=least)
     assert g_kernel == pytest.approx(g[0], rel=relative)
+
+
+@given(values=DEVICES["sinh_resistor"], x=st.floats(-700.0, 700.0, allow_subnormal=False))
+def test_kernel_sinh_is_the_device(values: dict[str, float], x: float) -> None:
+    p = {key: np.array([value]) for key, value in values.items()}
+    v = x * values["v0"]
+    expected = np.concatenate(SinhResistor.current(np.array([v]), p))
+    np.testing.assert_allclose(kernels._sinh(v, values["conductance"], values["v0"]), expected, rtol=1e-12)
 
 
 def test_kernel_diode_in_reverse_with_a_large_drop_over_its_resistance() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor
+from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor, SinhResistor
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.plan import Plan, plan_for
 
@@ -98,7 +98,7 @@ def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
     for bank in circuit.banks:
         if issubclass(bank.device, (Constraint, Capacitor, CurrentSource)):
             continue
-        if not issubclass(bank.device, (Resistor, Diode, IdealDiode)):
+        if not issubclass(bank.device, (Resistor, Diode, IdealDiode, SinhResistor)):
             return f"element {bank.names[0]} is a {bank.device.kind}"
         both = (plan.unknown[bank.pins] >= 0).all(axis=1)
         if both.any():

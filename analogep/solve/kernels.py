@@ -52,11 +52,37 @@ def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def
 
 
 @compiled
+def _sinh(v, conductance, v0):  # type: ignore[no-untyped-def]
+    """Return current and slope of a sinh resistor; the same law as ``devices.sinh_resistor``."""
+    x = v / v0
+    inner = min(max(x, -_MAX_EXPONENT), _MAX_EXPONENT)
+    slope = conductance * math.cosh(inner)
+    return conductance * v0 * math.sinh(inner) + slope * v0 * (x - inner), slope
+
+
+@compiled
+def _limited(law, u, du):  # type: ignore[no-untyped-def]
+    """Return a long step of one element's voltage [V], logarithmic where its current would explode."""
+    width = law[4]
+    if law[8] != 0.0:  # as devices.sinh_resistor does
+        if abs(u + du) <= abs(u):
+            return du
+        return math.copysign(width * math.log1p(abs(du) / width), du)
+    if u + du <= law[7]:  # as devices.diode does
+        return du
+    if u > 0.0:
+        ratio = 1.0 + du / width
+        return width * math.log(ratio) if ratio > 0.0 else law[7] - u
+    return width * math.log(max((u + du) / width, math.e)) - u
+
+
+@compiled
 def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed):  # type: ignore[no-untyped-def]
-    """Solve one node: G v + Σ diodes = I within [low, high].
+    """Solve one node: G v + Σ elements = I within [low, high]; the elements are ``layered``'s node laws.
 
     Returns v, the step that the first Newton iteration asked for, and the residual [A] before it. Newton
-    stops early: what it leaves is within its quadratic reach in the next sweep.
+    stops early: what it leaves is within its quadratic reach in the next sweep. Its steps stay between the
+    voltages that proved too low and too high: the current grows with v, so the root lies there.
     """
     if start == stop:
         new = min(max(current / conductance, low), high)
@@ -64,32 +90,35 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
     first = 0.0
     lack = 0.0
     origin = v
+    below, above = -math.inf, math.inf
     for iteration in range(_INNER):
         f = conductance * v - current
         slope = conductance
         for d in range(start, stop):
             sign, t, w = junctions[d, 0], junctions[d, 1], junctions[d, 2]
-            i, g = _diode(
-                sign * (t * v - fixed[d]), junctions[d, 3], junctions[d, 4], junctions[d, 5], junctions[d, 6]
-            )
+            u = sign * (t * v - fixed[d])
+            if junctions[d, 8] != 0.0:
+                i, g = _sinh(u, junctions[d, 3], junctions[d, 4])
+            else:
+                i, g = _diode(u, junctions[d, 3], junctions[d, 4], junctions[d, 5], junctions[d, 6])
             f += w * sign * i
             slope += w * t * g
         step = -f / slope
+        if f > 0.0:
+            above = v
+        else:
+            below = v
         narrow = math.inf
         for d in range(start, stop):
-            sign, t, nvt, critical = junctions[d, 0], junctions[d, 1], junctions[d, 4], junctions[d, 7]
-            narrow = min(narrow, nvt)
-            u = sign * (t * v - fixed[d])
-            du = sign * t * step
-            if u + du > critical and abs(du) > 2.0 * nvt:  # logarithmic step, as in devices.diode
-                if u > 0.0:
-                    ratio = 1.0 + du / nvt
-                    u_new = u + nvt * math.log(ratio) if ratio > 0.0 else critical
-                else:
-                    u_new = nvt * math.log(max((u + du) / nvt, math.e))
-                limited = (u_new - u) / (sign * t)
+            width, scale = junctions[d, 4], junctions[d, 0] * junctions[d, 1]
+            narrow = min(narrow, width)
+            if abs(scale * step) > 2.0 * width:
+                u = junctions[d, 0] * (junctions[d, 1] * v - fixed[d])
+                limited = _limited(junctions[d], u, scale * step) / scale
                 if abs(limited) < abs(step):
                     step = limited
+        if not below <= v + step <= above and above - below < math.inf:
+            step = 0.5 * (below + above) - v
         v += step
         if iteration == 0:
             first = step
@@ -127,147 +156,99 @@ def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _group_inflow(g, xb, current, wiring, inflow, left_all, right_all):  # type: ignore[no-untyped-def]
+    """Set the current [A] that flows into each node of group ``g`` but for its partner's."""
+    order, group_start, rows, columns, row_start, column_start = wiring[:6]
+    weights, weight_start, row_t, row_w, column_t, column_w = wiring[6:12]
+    group_couplings, group_sides, group_coupling_start = wiring[12:]
+    for k in range(group_start[g], group_start[g + 1]):
+        inflow[order[k]] = current[order[k]]
+    for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
+        c = group_couplings[q]
+        r0, r1 = row_start[c], row_start[c + 1]
+        c0, c1 = column_start[c], column_start[c + 1]
+        width = c1 - c0
+        table = weights[weight_start[c] : weight_start[c + 1]]
+        left = left_all[: r1 - r0]
+        right = right_all[:width]
+        if group_sides[q] == 1:
+            for r in range(r1 - r0):
+                left[r] = row_t[r0 + r] * xb[rows[r0 + r]]
+            _columns_inflow(table, left, width, right)
+            for j in range(width):
+                inflow[columns[c0 + j]] += column_w[c0 + j] * right[j]
+        else:
+            for j in range(width):
+                right[j] = column_t[c0 + j] * xb[columns[c0 + j]]
+            _rows_inflow(table, right, width, left)
+            for r in range(r1 - r0):
+                inflow[rows[r0 + r]] += row_w[r0 + r] * left[r]
+
+
+@compiled
 def _sweep_sample(  # type: ignore[no-untyped-def]
-    xb,
-    current,
-    diagonal,
-    low,
-    high,
-    partner,
-    coupling,
-    order,
-    group_start,
-    rows,
-    columns,
-    row_start,
-    column_start,
-    weights,
-    weight_start,
-    row_t,
-    row_w,
-    column_t,
-    column_w,
-    group_couplings,
-    group_sides,
-    group_coupling_start,
-    junction_start,
-    junctions,
-    fixed,
-    tolerance,
-    max_sweeps,
+    xb, current, diagonal, low, high, partner, coupling, wiring, junction_start, junctions, fixed, tolerance, most
 ):
-    """Sweep over the groups of one sample; returns (sweeps, largest residual before the last)."""
+    """Sweep over the groups of one sample; returns the sweeps taken, negative if it has not settled."""
+    order, group_start = wiring[:2]
     groups = len(group_start) - 1
     inflow = np.empty(len(xb))
-    left_all = np.empty(max(len(rows), 1))
-    right_all = np.empty(max(len(columns), 1))
-    done = -max_sweeps
-    lack = 0.0
+    left = np.empty(max(len(wiring[2]), 1))
+    right = np.empty(max(len(wiring[3]), 1))
     before = math.inf  # largest move of the sweep before
-    for sweep in range(1, max_sweeps + 1):
+    for sweep in range(1, most + 1):
         moved = 0.0
         largest = 1.0
-        lack = 0.0
         for g in range(groups):
-            begin, end = group_start[g], group_start[g + 1]
-            for k in range(begin, end):
-                inflow[order[k]] = current[order[k]]
-            for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
-                c = group_couplings[q]
-                r0, r1 = row_start[c], row_start[c + 1]
-                c0, c1 = column_start[c], column_start[c + 1]
-                width = c1 - c0
-                table = weights[weight_start[c] : weight_start[c + 1]]
-                left = left_all[: r1 - r0]
-                right = right_all[:width]
-                if group_sides[q] == 1:
-                    for r in range(r1 - r0):
-                        left[r] = row_t[r0 + r] * xb[rows[r0 + r]]
-                    _columns_inflow(table, left, width, right)
-                    for j in range(width):
-                        inflow[columns[c0 + j]] += column_w[c0 + j] * right[j]
-                else:
-                    for j in range(width):
-                        right[j] = column_t[c0 + j] * xb[columns[c0 + j]]
-                    _rows_inflow(table, right, width, left)
-                    for r in range(r1 - r0):
-                        inflow[rows[r0 + r]] += row_w[r0 + r] * left[r]
-            for k in range(begin, end):
+            _group_inflow(g, xb, current, wiring, inflow, left, right)
+            for k in range(group_start[g], group_start[g + 1]):
                 n = order[k]
                 into = inflow[n]
                 if partner[n] >= 0:
                     into += coupling[n] * xb[partner[n]]
-                v, step, f = solve_node(
-                    xb[n],
-                    diagonal[n],
-                    into,
-                    low[n],
-                    high[n],
-                    junction_start[n],
-                    junction_start[n + 1],
-                    junctions,
-                    fixed,
-                )
+                first, last = junction_start[n], junction_start[n + 1]
+                v, step, _ = solve_node(xb[n], diagonal[n], into, low[n], high[n], first, last, junctions, fixed)
+                if tolerance == 0.0 and first < last:  # there is no next sweep to remove what Newton left
+                    for _ in range(_INNER):
+                        v, more, _ = solve_node(
+                            v, diagonal[n], into, low[n], high[n], first, last, junctions, fixed
+                        )
+                        if not abs(more) > _ROUNDING * max(1.0, abs(v)):
+                            break
                 xb[n] = v
-                lack = max(lack, abs(f))
                 if not abs(step) <= moved:  # also catches NaN
                     moved = abs(step)
                 if abs(v) > largest:
                     largest = abs(v)
+        if not moved < 1e300:
+            break
+        if tolerance == 0.0:
+            if sweep == most:
+                return sweep
+            continue
         # Small moves alone may be slow ones: with rate = moved/before, moved · rate/(1 − rate) is still to go.
         near = tolerance * largest
         ahead = sweep >= _SETTLING and before <= near and moved * moved <= near * (before - moved)
         if ahead or moved <= _ROUNDING * largest:
-            done = sweep
-            break
-        if not moved < 1e300:
-            break
+            return sweep
         before = moved
-    return done, lack
+    return -most
 
 
 @compiled
 def block_sweeps(  # type: ignore[no-untyped-def]
-    x,
-    current,
-    diagonal,
-    low,
-    high,
-    partner,
-    coupling,
-    order,
-    group_start,
-    rows,
-    columns,
-    row_start,
-    column_start,
-    weights,
-    weight_start,
-    row_t,
-    row_w,
-    column_t,
-    column_w,
-    group_couplings,
-    group_sides,
-    group_coupling_start,
-    junction_start,
-    junctions,
-    fixed,
-    tolerance,
-    max_sweeps,
+    x, current, diagonal, low, high, partner, coupling, wiring, junction_start, junctions, fixed, tolerance, most
 ):
     """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
 
-    Returns the number of sweeps per
-    sample (B,), negative where ``max_sweeps`` was reached, and the largest
-    residual (B,) [A] that the last sweep found before it removed it. The arrays are those of
-    ``layered._Topology`` and ``layered.LayeredModel``.
+    Returns the number of sweeps per sample (B,), negative where they did not settle within ``most``. A tolerance
+    of zero asks for exactly ``most``, in which every node law is met to rounding; then negative means that
+    voltages ran away. The arrays are those of ``layered._Topology`` and ``layered.LayeredModel``.
     """
     batch = len(x)
     result = np.empty(batch, np.int64)
-    residual = np.empty(batch)
     for b in range(batch):
-        result[b], residual[b] = _sweep_sample(
+        result[b] = _sweep_sample(
             x[b],
             current[b],
             diagonal,
@@ -275,25 +256,33 @@ def block_sweeps(  # type: ignore[no-untyped-def]
             high[b],
             partner,
             coupling,
-            order,
-            group_start,
-            rows,
-            columns,
-            row_start,
-            column_start,
-            weights,
-            weight_start,
-            row_t,
-            row_w,
-            column_t,
-            column_w,
-            group_couplings,
-            group_sides,
-            group_coupling_start,
+            wiring,
             junction_start,
             junctions,
             fixed[b],
             tolerance,
-            max_sweeps,
+            most,
         )
-    return result, residual
+    return result
+
+
+@compiled
+def kirchhoff(  # type: ignore[no-untyped-def]
+    x, current, diagonal, partner, coupling, wiring, junction_start, junctions, fixed
+):
+    """Return the current [A] by which each node without ideal diodes misses Kirchhoff's law at x, (B, n)."""
+    out = np.empty_like(x)
+    left = np.empty(max(len(wiring[2]), 1))
+    right = np.empty(max(len(wiring[3]), 1))
+    for b in range(len(x)):
+        for g in range(len(wiring[1]) - 1):
+            _group_inflow(g, x[b], current[b], wiring, out[b], left, right)
+        for n in range(x.shape[1]):
+            into = out[b, n]
+            if partner[n] >= 0:
+                into += coupling[n] * x[b, partner[n]]
+            first, last = junction_start[n], junction_start[n + 1]
+            _, _, out[b, n] = solve_node(
+                x[b, n], diagonal[n], into, -math.inf, math.inf, first, last, junctions, fixed[b]
+            )
+    return out

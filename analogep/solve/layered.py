@@ -1,25 +1,27 @@
 """Layered engine: groups of nodes joined by crossbars, solved by exact block steps.
 
 Nodes of one group touch only other groups, so given the rest each solves a scalar equation of its own (its
-*node law*): conductance times voltage, minus what flows in, plus its diodes to fixed nodes. Groups take turns
-until Kirchhoff's law holds everywhere (Scellier 2024, section 4, with a residual test instead of a fixed
-number of sweeps). Amplifiers and sources are eliminated before, as for every engine.
+*node law*): conductance times voltage, minus what flows in, plus its diodes and sinh resistors to fixed nodes.
+Groups take turns until Kirchhoff's law holds everywhere (Scellier 2024, section 4, with a test of convergence
+instead of a fixed number of sweeps, unless one is asked for). Amplifiers and sources are eliminated before, as
+for every engine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Constraint, Diode, IdealDiode, Resistor
+from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResistor
 from analogep.devices.diode import critical_voltage, junction_width
+from analogep.errors import ConvergenceError
 from analogep.solve.groups import LayeredPlan
 from analogep.solve.model import Model, scatter_add
-from analogep.solve.newton import NewtonOptions
+from analogep.solve.newton import NewtonOptions, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message, finish
 from analogep.solve.plan import Plan
@@ -47,7 +49,7 @@ class _Topology:
     group_couplings: Index  # couplings of each group, one group after another
     group_sides: Index  # 0: the group holds its rows, 1: its columns
     group_coupling_start: Index  # (groups + 1,)
-    junction_start: Index  # (n + 1,) into the diodes, by unknown
+    junction_start: Index  # (n + 1,) into the nonlinear elements, by unknown
 
 
 def _kernel_topology(circuit: Circuit, plan: Plan, layered: LayeredPlan, junctions: Index) -> _Topology:
@@ -90,7 +92,7 @@ class LayeredModel:
         self.model = model
         plan = model.plan
         self.diagonal = _diagonal(model)
-        laws = [b for b in circuit.banks if issubclass(b.device, (Constraint, Diode, IdealDiode))]
+        laws = [b for b in circuit.banks if issubclass(b.device, (Constraint, Diode, IdealDiode, SinhResistor))]
         self.junction_nodes, self.junction_own, self.junctions, unknowns = circuit.reuse(
             "junction_table", laws, lambda: _junction_table(circuit, model)
         )
@@ -145,30 +147,26 @@ def _diagonal(model: Model) -> Array:
 
 
 def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array, Index]:
-    """Return (fixed node, free node, law, unknown) of all diodes, sorted by unknown.
+    """Return (fixed node, free node, law, unknown) of all diodes and sinh resistors, sorted by unknown.
 
-    The law has the columns polarity (+1: anode at the unknown), t, w, Is, nV_T, gmin, Rs, critical voltage.
+    The law has the columns polarity (+1: first pin at the unknown), t, w, then Is, nV_T, gmin, Rs, critical
+    voltage and 0 of a diode, or g, v0, three unused and 1 of a sinh resistor.
     """
     none = np.zeros(0, np.int64)
-    rows, nodes, own, unknowns = [np.zeros((0, 8))], [none], [none], [none]
+    rows, nodes, own, unknowns = [np.zeros((0, 9))], [none], [none], [none]
     for bank in circuit.banks:
-        if not issubclass(bank.device, Diode):
+        u, p, zero = model.plan.unknown[bank.pins], bank.values, np.zeros(bank.size)
+        if issubclass(bank.device, Diode):
+            nvt, critical = junction_width(p), critical_voltage(p)
+            own_law = (p["saturation_current"], nvt, p["gmin"], p["series_resistance"], critical, zero)
+        elif issubclass(bank.device, SinhResistor):
+            own_law = (p["conductance"], p["v0"], zero, zero, zero, zero + 1.0)
+        else:
             continue
-        u, p = model.plan.unknown[bank.pins], bank.values
-        nvt, critical = junction_width(p), critical_voltage(p)
         for pin, polarity in ((0, 1.0), (1, -1.0)):
             here = u[:, pin] >= 0
             at = bank.pins[here, pin]
-            law = [
-                np.full(len(at), polarity),
-                model.t[at],
-                model.w[at],
-                p["saturation_current"][here],
-                nvt[here],
-                p["gmin"][here],
-                p["series_resistance"][here],
-                critical[here],
-            ]
+            law = [np.full(len(at), polarity), model.t[at], model.w[at], *(column[here] for column in own_law)]
             rows.append(np.stack(law, axis=1))
             nodes.append(bank.pins[here, 1 - pin])
             own.append(at)
@@ -265,9 +263,19 @@ def solve_layered(
     v0: Array | None,
     options: NewtonOptions,
     started: float,
+    fixed_sweeps: int = 0,
 ) -> Solution:
-    """Solve by block steps; samples that stall go to Newton's method."""
-    from analogep.solve.kernels import block_sweeps  # numba takes half a second to load
+    """Solve by block steps; samples that stall go to Newton's method.
+
+    With ``fixed_sweeps`` each sample gets exactly that many, and counts as converged where Kirchhoff's law is
+    met as Newton's method asks.
+
+    Raises
+    ------
+    ConvergenceError
+        If a sample has no solution that was found, or runs away within the fixed number of sweeps.
+    """
+    from analogep.solve.kernels import block_sweeps, kirchhoff  # numba takes half a second to load
 
     system = System(circuit, inputs, nudge)
     model, plan = system.model, system.model.plan
@@ -275,46 +283,38 @@ def solve_layered(
     size, batch = len(plan.nodes), len(inputs)
     conductance, current, partner, coupling = _nudge_terms(model, nudge, system.known)
     current = current - system.offset[:, :size]
+    held = lm.diagonal + conductance
     low, high = node_bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
     np.clip(x, low, high, out=x)
     # A block step presumes that a node's bounds leave room and that its conductance is positive.
-    hopeless = (low > high).any(axis=1) | (lm.diagonal + conductance < 0.0).any()
+    hopeless = (low > high).any(axis=1) | (held < 0.0).any()
     fixed = np.ascontiguousarray(system.known[:, lm.junction_nodes])
     # polarity · (t x + c − v_fixed): fold the node's own constant into the fixed side
     t = lm.topology
     fixed -= model.c[lm.junction_own]
-    sweeps, residual = block_sweeps(
-        x,
-        current,
-        lm.diagonal + conductance,
-        low,
-        high,
-        partner,
-        coupling,
-        t.order,
-        t.group_start,
-        t.rows,
-        t.columns,
-        t.row_start,
-        t.column_start,
-        lm.weights,
-        lm.weight_start,
-        *lm.scales,
-        t.group_couplings,
-        t.group_sides,
-        t.group_coupling_start,
-        t.junction_start,
-        lm.junctions,
-        fixed,
-        options.residual_tolerance,
-        MAX_SWEEPS,
+    wiring = (
+        *(t.order, t.group_start, t.rows, t.columns, t.row_start, t.column_start),
+        *(lm.weights, lm.weight_start, *lm.scales),
+        *(t.group_couplings, t.group_sides, t.group_coupling_start),
     )
+    elements = (t.junction_start, lm.junctions, fixed)
+    tolerance, most = (0.0, fixed_sweeps) if fixed_sweeps else (options.residual_tolerance, MAX_SWEEPS)
+    sweeps = block_sweeps(x, current, held, low, high, partner, coupling, wiring, *elements, tolerance, most)
     sweeps[hopeless] = -np.abs(sweeps[hopeless])
+    stalled = np.flatnonzero(sweeps < 0)
+    if fixed_sweeps and len(stalled):
+        raise ConvergenceError(
+            f"{fixed_sweeps} block steps lead nowhere in {len(stalled)} of {batch} samples (first: sample "
+            f"{stalled[0]}): ideal diodes contradict each other, or a nudge repels more than the circuit holds; "
+            "use sweeps = 0"
+        )
     full = np.zeros((batch, plan.size))
     full[:, :size] = np.where(np.isfinite(x), x, 0.0)
-    _recover_branches(lm, system, full)
-    stalled = np.flatnonzero(sweeps < 0)
+    if len(lm.clamps.unknown):
+        rows = _recover_branches(lm, system, full)[:, :size]
+    else:
+        rows = kirchhoff(full[:, :size], current, held, partner, coupling, wiring, *elements)
     engine = "layered"
     trace: tuple[Attempt, ...] = ()
     if len(stalled):
@@ -327,16 +327,22 @@ def solve_layered(
         if not again.converged.all():
             raise failure_message(circuit, system.select(stalled), again, trace)
         full[stalled] = again.x
-        residual[stalled] = np.abs(again.residual[:, :size]).max(axis=1)
+        rows[stalled] = again.residual[:, :size]
         engine = "layered+newton"
-    return finish(system, full, residual[:, None], np.abs(sweeps), engine, started, trace)
+    found = finish(system, full, rows, np.abs(sweeps), engine, started, trace)
+    if not fixed_sweeps:
+        return found
+    ev = system.evaluate(full)
+    bound = residual_bound(model, full, ev, model.slots.values(ev.slopes), options)
+    return replace(found, converged=np.all(np.abs(ev.residual) <= bound, axis=1))
 
 
-def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:
-    """Fill in the currents of ideal diodes from Kirchhoff's law at their nodes, in place."""
+def _recover_branches(lm: LayeredModel, system: System, x: Array) -> Array:
+    """Fill in the currents of ideal diodes from Kirchhoff's law at their nodes, in place.
+
+    Returns what is left of Kirchhoff's law, (B, n) [A] at the nodes.
+    """
     k, model = lm.clamps, lm.model
-    if not len(k.unknown):
-        return
     v = system.voltages(x)
     lacking = system.evaluate(x).residual  # branch currents are still zero
     slack = np.abs(k.sign * (v[:, k.node] - v[:, k.other]) - k.threshold)
@@ -347,3 +353,4 @@ def _recover_branches(lm: LayeredModel, system: System, x: Array) -> None:
         j = np.where(slack[:, i] <= 1e-9, np.maximum(need, 0.0), 0.0)
         x[:, column] = j
         lacking[:, k.unknown[i]] += k.sign[i] * model.w[k.node[i]] * j
+    return lacking

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor
+from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor, SinhResistor
 from analogep.learning.scaling import energy_scale
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import layered_model, node_bounds
@@ -221,7 +221,7 @@ def _biases(
     for b, bank in enumerate(circuit.banks):
         if issubclass(bank.device, (Constraint, Capacitor)):
             continue
-        if not issubclass(bank.device, (CurrentSource, Resistor, Diode, IdealDiode)):
+        if not issubclass(bank.device, (CurrentSource, Resistor, Diode, IdealDiode, SinhResistor)):
             raise NotAChain(f"element {bank.names[0]} is a {bank.device.kind}")
         u = unknown[bank.pins]
         if driven[bank.pins[u < 0]].any():
@@ -240,7 +240,7 @@ def _biases(
     last = circuit.crossbars[-1]
     for bank in circuit.banks:
         touches = np.isin(unknown[bank.pins[:, :2]], unknown[last.columns]).any()
-        if touches and issubclass(bank.device, (Diode, IdealDiode)):
+        if touches and issubclass(bank.device, (Diode, IdealDiode, SinhResistor)):
             raise NotAChain(f"{bank.names[0]} is a {bank.device.kind} at an output group")
     return tuple(found)
 
