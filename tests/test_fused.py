@@ -149,6 +149,20 @@ def test_an_epoch_is_what_the_rule_does(name: str, variant: Any) -> None:
     np.testing.assert_allclose(run.outputs(lines), outputs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("sweeps", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_fixed_number_of_sweeps_is_that_of_the_layered_engine(name: str, sweeps: int) -> None:
+    circuit = network(name)
+    run = fused(circuit, SAMPLES, FusedSettings(0.1, sweeps=sweeps, threads=1))
+    run.run(np.arange(SAMPLES))
+    lines, targets = data()
+    found = aep.operating_point(circuit, np.concatenate([lines, -lines], axis=1), sweeps=sweeps)
+    costs = 0.5 * ((found.outputs - targets) ** 2).sum(axis=1)
+    # Nodes with exponentials: an epoch's sweeps stop within Newton's quadratic reach, operating points go on.
+    newton = any(b.device in (Diode, SinhResistor) for b in circuit.banks)
+    np.testing.assert_allclose(run.lost, costs, rtol=0, atol=1e-3 if newton else 1e-13)
+
+
 def test_frozen_nudges() -> None:
     circuit, order = network("silicon and amplifiers"), np.arange(SAMPLES)
     run = fused(circuit, 4, FusedSettings(0.1, nudge="frozen", tolerance=1e-13, threads=1))

@@ -19,6 +19,7 @@ from analogep.networks import deep_resistive, uniform
 from analogep.solve import (
     ConductanceNudge,
     CurrentNudge,
+    NewtonOptions,
     Nudge,
     Solution,
     kernels,
@@ -242,6 +243,13 @@ def test_sweeps_by_hand() -> None:
     settled = operating_point(ladder(), [1.0], sweeps=400)
     np.testing.assert_allclose(settled.voltages[0, 2:], [3 / 4, 1 / 2, 1 / 4], rtol=1e-14)
     assert settled.converged.all()
+
+
+def test_a_tolerance_of_zero_is_no_fixed_number_of_sweeps() -> None:
+    """Nothing moves by more than rounding at the end, however many sweeps that takes."""
+    found = operating_point(ladder(), [1.0], method="layered", options=NewtonOptions(residual_tolerance=0.0))
+    assert 10 < found.iterations[0] < layered.MAX_SWEEPS
+    np.testing.assert_allclose(found.voltages[0, 2:], [3 / 4, 1 / 2, 1 / 4], rtol=1e-14)
 
 
 def test_a_skip_between_groups_by_hand() -> None:

@@ -208,7 +208,7 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
                     into += coupling[n] * xb[partner[n]]
                 first, last = junction_start[n], junction_start[n + 1]
                 v, step, _ = solve_node(xb[n], diagonal[n], into, low[n], high[n], first, last, junctions, fixed)
-                if tolerance == 0.0 and first < last:  # there is no next sweep to remove what Newton left
+                if tolerance < 0.0 and first < last:  # there is no next sweep to remove what Newton left
                     for _ in range(_INNER):
                         v, more, _ = solve_node(
                             v, diagonal[n], into, low[n], high[n], first, last, junctions, fixed
@@ -222,7 +222,7 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
                     largest = abs(v)
         if not moved < 1e300:
             break
-        if tolerance == 0.0:
+        if tolerance < 0.0:
             if sweep == most:
                 return sweep
             continue
@@ -241,9 +241,9 @@ def block_sweeps(  # type: ignore[no-untyped-def]
 ):
     """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
 
-    Returns the number of sweeps per sample (B,), negative where they did not settle within ``most``. A tolerance
-    of zero asks for exactly ``most``, in which every node law is met to rounding; then negative means that
-    voltages ran away. The arrays are those of ``layered._Topology`` and ``layered.LayeredModel``.
+    Returns the number of sweeps per sample (B,), negative where they did not settle within ``most``. A negative
+    tolerance asks for exactly ``most``, in which every node law is met to rounding; a negative number of sweeps
+    then means that voltages ran away. The arrays are those of ``layered._Topology`` and ``layered.LayeredModel``.
     """
     batch = len(x)
     result = np.empty(batch, np.int64)

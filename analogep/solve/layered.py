@@ -299,7 +299,7 @@ def solve_layered(
         *(t.group_couplings, t.group_sides, t.group_coupling_start),
     )
     elements = (t.junction_start, lm.junctions, fixed)
-    tolerance, most = (0.0, fixed_sweeps) if fixed_sweeps else (options.residual_tolerance, MAX_SWEEPS)
+    tolerance, most = (-1.0, fixed_sweeps) if fixed_sweeps else (options.residual_tolerance, MAX_SWEEPS)
     sweeps = block_sweeps(x, current, held, low, high, partner, coupling, wiring, *elements, tolerance, most)
     sweeps[hopeless] = -np.abs(sweeps[hopeless])
     stalled = np.flatnonzero(sweeps < 0)
