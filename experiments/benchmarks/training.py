@@ -247,6 +247,8 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
         data = of.train.single(dtype=np.float32)
         weights = rng.uniform(0.1, 0.2, (data.shape[1], 2, hidden)).astype(np.float32)
         plain = weights.reshape(first).copy()
+        rows_of_all = sum(c.conductance.size for c in of.circuit.crossbars) // hidden
+        whole = np.full((rows_of_all, hidden), 0.1, np.float32)
         shift = np.zeros((batch + 3, hidden), np.float32)
         shift[:batch] = rng.uniform(-1e-9, 1e-9, (batch, hidden))
         level, sums, scratch = np.zeros((3, hidden), np.float32)
@@ -269,19 +271,22 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
             run(pixels)
 
         runs: dict[Any, Callable[[], object]] = {
-            ("pass", t): lambda a=plain, n=times, t=t: passes(a, n, t) for t in THREADS
+            ("pass", t): lambda a=whole, n=times, t=t: passes(a, n, t) for t in THREADS
         }
-        runs |= {"first": lambda v=data, run=update: run(v), "dark": dark}
+        runs |= {
+            "once": lambda a=plain, n=times: passes(a, n, 1),
+            "first": lambda v=data, run=update: run(v),
+            "dark": dark,
+        }
         runs |= {t: our_updates(of, times, t) for t in THREADS}
         found = {key: seconds / times for key, seconds in in_turn(5 if quick else 15, runs).items()}
-        size = sum(c.conductance.size for c in of.circuit.crossbars) * 4
         for t in THREADS:
-            speed = 2 * plain.nbytes / found["pass", t]  # B/s, read and written
-            bound = 2 * size / speed
+            bound = found["pass", t]
+            speed = 2 * whole.nbytes / bound  # B/s, read and written
             row = {"name": name, "threads": t, "update": found[t] / bound}
-            line = f"{name:8s}{t:8d}{size / 1e6:14.2f}{bound * 1e3:11.3f}{speed / 1e9:7.1f}"
+            line = f"{name:8s}{t:8d}{whole.nbytes / 1e6:14.2f}{bound * 1e3:11.3f}{speed / 1e9:7.1f}"
             if t == 1:
-                row["first"] = found["first"] / found["pass", t]
+                row["first"] = found["first"] / found["once"]
                 target = f"≤ {ROOFLINE}×" if name == "drn-1h" else ""
                 line += f"{found['first'] * 1e3:12.3f}{row['first']:7.2f}×{target:>9s}{found['dark'] * 1e3:11.3f}"
             else:
@@ -289,7 +294,7 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
             rows.append(row)
             print(f"{line}{found[t] * 1e3:13.3f}{found[t] / bound:9.2f}×", flush=True)
     print(
-        "(pass: one over all weights, at the measured speed in place of an array of the first crossbar's size;\n"
+        "(pass: one over as many bytes as all weights, in place; ratio: to a pass over the first crossbar;\n"
         " first: update of the first crossbar alone, one thread, images of MNIST; dark: the same, lines at 0 V)"
     )
     return rows
@@ -367,6 +372,8 @@ def memory(quick: bool) -> list[dict[str, Any]]:
 
 def draw(results: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
     """Plot epochs against PyTorch, and the time of an update over width and over the batch."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     from analogep.report import save
     from analogep.report.style import BLUE, GREY, INK, LIGHT, PAGE, RED, YELLOW, new_figure, styled
 
@@ -406,6 +413,12 @@ def draw(results: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
         for axes in (middle, right):
             axes.legend()
         right.minorticks_off()
+        middle.set_xticks([w for w, _ in wide], [str(w) for w, _ in wide], color=INK)
+        middle.xaxis.set_minor_formatter(NullFormatter())
+        for axis in (middle.yaxis, right.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+            axis.set_minor_formatter(NullFormatter())
         return built
 
     save(figure(), path)
