@@ -317,9 +317,17 @@ def conducting_pairs(
 
 
 def _join_crossbar(sets: _Sets, rows: np.ndarray, columns: np.ndarray, closed: np.ndarray) -> None:
-    if closed.all():
-        for n in (*rows[1:], *columns):
-            sets.join(int(n), int(rows[0]))
-        return
-    for r, c in np.argwhere(closed):
-        sets.join(int(rows[r]), int(columns[c]))
+    """Join the nodes that closed conductances (R, C) connect, one connected part of the table after the other."""
+    left = closed.any(axis=1)
+    while left.any():
+        reached = np.zeros(len(rows), dtype=bool)
+        grown = reached.copy()
+        grown[np.argmax(left)] = True
+        while (grown != reached).any():
+            reached = grown
+            across = closed[reached].any(axis=0)
+            grown = reached | closed[:, across].any(axis=1)
+        first = int(rows[np.argmax(reached)])
+        for n in (*rows[reached], *columns[across]):
+            sets.join(int(n), first)
+        left &= ~reached

@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import circuits, experiments
 
 from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
@@ -27,7 +28,7 @@ from analogep.devices import (
     VoltageSource,
 )
 from analogep.errors import CircuitError, Fault
-from analogep.validation import listing, structural_faults, value_faults
+from analogep.validation import _join_crossbar, _Sets, listing, structural_faults, value_faults
 
 Edge = tuple[str, str, str, Device]
 
@@ -522,3 +523,19 @@ def test_the_full_check_and_the_check_of_an_update_agree(experiment: tuple[Circu
             by_update = [str(fault) for fault in error.faults]
             changed = circuit._with({name: 0.0 * value})
         assert [str(fault) for fault in value_faults(changed)] == by_update
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.floats(0, 1), st.integers(0, 10**6))
+def test_parts_of_a_crossbar_are_those_of_its_closed_conductances(
+    rows: int, columns: int, p: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    closed = rng.random((rows, columns)) < p
+    nodes = rng.permutation(rows + columns)
+    found, wanted = _Sets(rows + columns), _Sets(rows + columns)
+    _join_crossbar(found, nodes[:rows], nodes[rows:], closed)
+    for r, c in np.argwhere(closed):
+        wanted.join(int(nodes[r]), int(nodes[rows + c]))
+    for a in range(rows + columns):
+        for b in range(a):
+            assert (found.find(a) == found.find(b)) == (wanted.find(a) == wanted.find(b))
