@@ -25,6 +25,11 @@ Inputs = ArrayLike | Mapping[str, ArrayLike]
 SQUARED_ERROR = SquaredError()
 
 
+def phase_betas(variant: Variant, beta: float) -> tuple[float, float]:
+    """Return β [S] of the two phases whose difference a variant takes; 0 is the free phase."""
+    return {"positive": (0.0, beta), "negative": (-beta, 0.0)}.get(variant, (-beta, beta))
+
+
 class Solver(Protocol):
     """Anything that finds operating points like :func:`analogep.operating_point`."""
 
@@ -153,9 +158,7 @@ class EquilibriumPropagation:
             self._check_beta(circuit)
         free = solver(circuit, array)
         outputs = free.outputs
-        betas = {"positive": (0.0, self.beta), "negative": (-self.beta, 0.0)}.get(
-            self.variant, (-self.beta, self.beta)
-        )
+        betas = phase_betas(self.variant, self.beta)
         phases: list[Solution] = []
         start: Solution | Array = free
         for beta in betas:

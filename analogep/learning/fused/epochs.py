@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
 from analogep.learning.costs import NUDGE_FORMS, NudgeForm
 from analogep.learning.fused.chain import Chain
-from analogep.learning.rules import VARIANTS, Variant
+from analogep.learning.rules import VARIANTS, Variant, phase_betas
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -84,9 +84,7 @@ class FusedSettings:
     @property
     def betas(self) -> tuple[float, float]:
         """β of the two phases [S]."""
-        return {"positive": (0.0, self.beta), "negative": (-self.beta, 0.0)}.get(
-            self.variant, (-self.beta, self.beta)
-        )
+        return phase_betas(self.variant, self.beta)
 
 
 @dataclass
@@ -118,6 +116,16 @@ class _Choice:
     def note(self, threads: int, pace: float) -> None:
         """Note what an update took [s]."""
         self.pace[threads] = pace
+
+
+def _together(threads: int, work: Callable[[int], None]) -> None:
+    """Call ``work`` with 0 to ``threads`` − 1, each in a thread of its own, the first in this one."""
+    others = [threading.Thread(target=work, args=(k,)) for k in range(1, threads)]
+    for thread in others:
+        thread.start()
+    work(0)
+    for thread in others:
+        thread.join()
 
 
 class FusedEpochs:
@@ -269,12 +277,7 @@ class FusedEpochs:
             self._step(factor), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
             self.lost, self.wrong, status,
         )  # fmt: skip
-        helpers = [threading.Thread(target=train, args=(k, threads, *shared)) for k in range(1, threads)]
-        for helper in helpers:
-            helper.start()
-        train(0, threads, *shared)
-        for helper in helpers:
-            helper.join()
+        _together(threads, lambda k: train(k, threads, *shared))
         done = len(order)
         if status[0]:
             done = int(status[1]) * self.batch
@@ -306,12 +309,7 @@ class FusedEpochs:
         def work(k: int) -> None:
             failed[k] = predict(self.chain.net, data, self._stop(0), edges[k], edges[k + 1], out)
 
-        helpers = [threading.Thread(target=work, args=(k,)) for k in range(1, threads)]
-        for helper in helpers:
-            helper.start()
-        work(0)
-        for helper in helpers:
-            helper.join()
+        _together(threads, work)
         if failed.any():
             raise ConvergenceError(
                 f"the free phase of {int(failed.sum())} of {len(lines)} samples did not settle within "

@@ -238,18 +238,11 @@ def train(  # type: ignore[no-untyped-def]
             r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
             p0 = net.node[c - 1]
             below = n0 - p0
+            _moves(many, rooms, per, step.betas, p0, below, 0, below, free, nudged, dr, sr)
             for b in range(many):
-                at = rooms * p0 + b * below
-                to = 2 * rooms * p0 + per * b * below
                 for r in range(below):
-                    x1 = free[at + r]
-                    x2 = x1
-                    if step.betas[0] != 0:
-                        x1 = nudged[to + r]
-                    if step.betas[1] != 0:
-                        x2 = nudged[to + (per - 1) * below + r]
-                    dr[b, r] = net.row_t[r0 + r] * (x2 - x1)
-                    sr[b, r] = net.row_t[r0 + r] * (x2 + x1)
+                    dr[b, r] *= net.row_t[r0 + r]
+                    sr[b, r] *= net.row_t[r0 + r]
                 for r in range(below, height):
                     dr[b, r] = zero
                     sr[b, r] = kind(2) * net.row_known[r0 + r]
