@@ -14,6 +14,7 @@ _WHERE = {
     "Circuit": "analogep.circuit",
     "Bank": "analogep.circuit",
     "Crossbar": "analogep.circuit",
+    "TransconductanceCrossbar": "analogep.circuit",
     "Solution": "analogep.solve",
     "operating_point": "analogep.solve",
     "transient": "analogep.solve",
@@ -36,6 +37,7 @@ __all__ = [
     "Circuit",
     "Crossbar",
     "Solution",
+    "TransconductanceCrossbar",
     "__version__",
     "constants",
     "devices",
@@ -53,7 +55,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from analogep import constants, devices, errors, learning, networks, report, solve, spice, training
-    from analogep.circuit import Bank, Circuit, Crossbar
+    from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
     from analogep.solve import Solution, operating_point
     from analogep.solve.transient import transient
     from analogep.training import train

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analogep.crossbars import Crossbar, TransconductanceCrossbar, frozen
 from analogep.devices import Constraint, Device, Resistor, Waveform, device_name
 from analogep.errors import CircuitError, Fault, InputError
 
 if TYPE_CHECKING:
     import networkx as nx
+
+__all__ = ["GROUND", "Bank", "Circuit", "Crossbar", "Topology", "TransconductanceCrossbar", "resistor_bank"]
 
 GROUND = "0"
 """Name of the ground node; its index is 0 in every circuit."""
@@ -27,12 +30,7 @@ GROUND = "0"
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Derived = TypeVar("Derived")
-
-
-def _frozen(array: ArrayLike, dtype: Any) -> NDArray[Any]:
-    copy = np.array(array, dtype=dtype, order="C")
-    copy.flags.writeable = False
-    return copy
+_Valued = TypeVar("_Valued", "Bank", "TransconductanceCrossbar")
 
 
 def _numbers(values: ArrayLike, what: str) -> Array:
@@ -70,8 +68,8 @@ class Bank:
     trainable: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pins", _frozen(self.pins, np.int64))
-        object.__setattr__(self, "values", {k: _frozen(v, float) for k, v in self.values.items()})
+        object.__setattr__(self, "pins", frozen(self.pins, np.int64))
+        object.__setattr__(self, "values", {k: frozen(v, float) for k, v in self.values.items()})
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "trainable", frozenset(self.trainable))
 
@@ -83,43 +81,6 @@ class Bank:
     def element(self, e: int) -> Device:
         """Return element ``e`` as a device instance (without its pins, and without its source's waveform)."""
         return self.device(**{k: float(v[e]) for k, v in self.values.items()})
-
-
-@dataclass(frozen=True, eq=False)
-class Crossbar:
-    """A conductance between every row node and every column node; never expanded unless exported.
-
-    Attributes
-    ----------
-    name
-        Name of the crossbar; its conductances are called ``"<name>.conductance"``.
-    rows, columns
-        Node indices, (R,) and (C,).
-    conductance
-        Conductances [S], (R, C).
-    trainable
-        Whether learning may change the conductances.
-    """
-
-    name: str
-    rows: Index
-    columns: Index
-    conductance: Array
-    trainable: bool = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", _frozen(self.rows, np.int64))
-        object.__setattr__(self, "columns", _frozen(self.columns, np.int64))
-        object.__setattr__(self, "conductance", _frozen(self.conductance, float))
-
-    @property
-    def size(self) -> int:
-        """Number of elements, R · C."""
-        return self.conductance.size
-
-    def element_name(self, row: int, column: int) -> str:
-        """Return the name of one element, as used in netlists and messages."""
-        return f"{self.name}_{row}_{column}"
 
 
 class Topology:
@@ -151,6 +112,8 @@ class Circuit:
     waveforms
         Values over time of independent voltage and current sources, by element name. Only a transient follows
         them; an operating point has the sources' own values.
+    transconductances
+        Couplings by controlled currents; see :class:`TransconductanceCrossbar`.
 
     Raises
     ------
@@ -165,6 +128,7 @@ class Circuit:
     input_nodes: Index = field(default_factory=lambda: np.zeros(0, np.int64))
     output_pairs: Index = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     waveforms: Mapping[str, Waveform] = field(default_factory=dict)
+    transconductances: tuple[TransconductanceCrossbar, ...] = ()
     topology: Topology = field(default_factory=Topology, repr=False)
     checked: bool = field(default=False, repr=False)
     derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -173,9 +137,10 @@ class Circuit:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "banks", tuple(self.banks))
         object.__setattr__(self, "crossbars", tuple(self.crossbars))
-        object.__setattr__(self, "input_nodes", _frozen(self.input_nodes, np.int64))
-        object.__setattr__(self, "output_pairs", _frozen(self.output_pairs, np.int64).reshape(-1, 2))
+        object.__setattr__(self, "input_nodes", frozen(self.input_nodes, np.int64))
+        object.__setattr__(self, "output_pairs", frozen(self.output_pairs, np.int64).reshape(-1, 2))
         object.__setattr__(self, "waveforms", dict(self.waveforms))
+        object.__setattr__(self, "transconductances", tuple(self.transconductances))
         if not self.checked:
             from analogep.validation import structural_faults, value_faults
 
@@ -285,9 +250,13 @@ class Circuit:
 
     # --- parameters ------------------------------------------------------------------------------------
 
-    def _all_parameters(self) -> Iterator[tuple[str, Array, bool]]:
+    def all_parameters(self) -> Iterator[tuple[str, Array, bool]]:
+        """Yield name, values and trainability of every parameter block ``"<bank>.<parameter>"``, in SI units."""
         for crossbar in self.crossbars:
             yield f"{crossbar.name}.conductance", crossbar.conductance, crossbar.trainable
+        for coupling in self.transconductances:
+            for key, value in coupling.values.items():
+                yield f"{coupling.name}.{key}", value, coupling.trainable
         for bank in self.banks:
             for key, value in bank.values.items():
                 yield f"{bank.name}.{key}", value, key in bank.trainable
@@ -295,12 +264,13 @@ class Circuit:
     @property
     def parameters(self) -> dict[str, Array]:
         """Trainable parameters by block name ``"<bank>.<parameter>"``, read-only, in SI units."""
-        return {name: value for name, value, trainable in self._all_parameters() if trainable}
+        return {name: value for name, value, trainable in self.all_parameters() if trainable}
 
     @property
     def parameter_units(self) -> dict[str, str]:
         """SI unit of each trainable block."""
         units = {f"{c.name}.conductance": "S" for c in self.crossbars if c.trainable}
+        units |= {f"{c.name}.{key}": "S" for c in self.transconductances if c.trainable for key in c.values}
         for bank in self.banks:
             infos = bank.device.parameters()
             units |= {f"{bank.name}.{key}": infos[key].unit for key in bank.values if key in bank.trainable}
@@ -313,6 +283,9 @@ class Circuit:
         ranges = {
             f"{c.name}.conductance": (conductance.low, conductance.high) for c in self.crossbars if c.trainable
         }
+        for c in self.transconductances:
+            if c.trainable:
+                ranges |= {f"{c.name}.{key}": (-np.inf, np.inf) for key in c.values}
         for bank in self.banks:
             infos = bank.device.parameters()
             ranges |= {f"{bank.name}.{key}": (infos[key].low, infos[key].high) for key in bank.trainable}
@@ -326,7 +299,7 @@ class Circuit:
         CircuitError
             If a block is unknown, a shape differs, or a value is illegal; names every fault.
         """
-        known = {name: array for name, array, _ in self._all_parameters()}
+        known = {name: array for name, array, _ in self.all_parameters()}
         new: dict[str, Array] = {}
         faults = []
         for name, value in values.items():
@@ -357,11 +330,18 @@ class Circuit:
             replace(c, conductance=new[key]) if (key := f"{c.name}.conductance") in new else c
             for c in self.crossbars
         )
-        banks = []
-        for bank in self.banks:
-            changed = {k: new[key] for k in bank.values if (key := f"{bank.name}.{k}") in new}
-            banks.append(replace(bank, values={**bank.values, **changed}) if changed else bank)
-        return replace(self, banks=tuple(banks), crossbars=crossbars, checked=True)
+
+        def changed(part: _Valued) -> _Valued:
+            values = {k: new[key] for k in part.values if (key := f"{part.name}.{k}") in new}
+            return replace(part, values={**part.values, **values}) if values else part
+
+        return replace(
+            self,
+            banks=tuple(changed(bank) for bank in self.banks),
+            crossbars=crossbars,
+            transconductances=tuple(changed(c) for c in self.transconductances),
+            checked=True,
+        )
 
     def reuse(self, name: str, banks: Sequence[Bank], build: Callable[[], Derived]) -> Derived:
         """Return what ``build`` derives from the topology and the values of ``banks`` alone.
@@ -378,6 +358,11 @@ class Circuit:
         return result
 
     @property
+    def couplings(self) -> tuple[Crossbar | TransconductanceCrossbar, ...]:
+        """All couplings that are kept as tables."""
+        return (*self.crossbars, *self.transconductances)
+
+    @property
     def constraint_banks(self) -> tuple[Bank, ...]:
         """The banks of sources and amplifiers, which solvers eliminate."""
         return tuple(bank for bank in self.banks if issubclass(bank.device, Constraint))
@@ -386,11 +371,12 @@ class Circuit:
 
     @property
     def element_count(self) -> int:
-        """Number of elements, crossbar conductances included."""
-        return sum(b.size for b in self.banks) + sum(c.size for c in self.crossbars)
+        """Number of elements, those of crossbars and couplings included."""
+        return sum(b.size for b in self.banks) + sum(c.size for c in self.couplings)
 
     def __repr__(self) -> str:
         parts = [f"{c.name} {c.conductance.shape[0]}×{c.conductance.shape[1]}" for c in self.crossbars]
+        parts += [f"{c.name} {c.forward.shape[0]}×{c.forward.shape[1]}" for c in self.transconductances]
         parts += [f"{b.name} {b.size}" for b in self.banks]
         return (
             f"<Circuit: {len(self.nodes) - 1} nodes, {len(self.input_nodes)} inputs, "
@@ -429,12 +415,23 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
     crossbars = sorted(
         (c.name, named(c.rows), named(c.columns), c.trainable, c.conductance.tobytes()) for c in circuit.crossbars
     )
+    couplings = sorted(
+        (
+            t.name,
+            named(t.rows),
+            named(t.columns),
+            t.trainable,
+            tuple((k, v.tobytes()) for k, v in sorted(t.values.items())),
+        )
+        for t in circuit.transconductances
+    )
     return (
         frozenset(nodes),
         circuit.inputs,
         circuit.outputs,
         tuple(banks),
         tuple(crossbars),
+        tuple(couplings),
         dict(circuit.waveforms),
     )
 

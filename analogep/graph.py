@@ -8,9 +8,18 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
-from analogep.circuit import GROUND, Bank, Circuit, Crossbar
-from analogep.devices import CurrentSource, Device, Resistor, VoltageSource, Waveform
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCrossbar
+from analogep.devices import (
+    VCCS,
+    CurrentSource,
+    Device,
+    MutualTransconductance,
+    Resistor,
+    VoltageSource,
+    Waveform,
+)
 from analogep.errors import CircuitError, Fault
 
 _GROUND_NAMES = {"0", "gnd"}
@@ -34,10 +43,11 @@ def circuit_from_graph(
     graph
         A ``MultiDiGraph`` whose edges carry ``device=`` (a device instance) and optionally ``name=``,
         ``trainable=`` (true, or a parameter name, or several), ``bank=`` (name of the parameter block) and
-        ``crossbar=(name, row, column)``. The edge runs from the device's first pin to its second; devices with
-        more pins name the nodes of the others as ``control=``: (cp, cn) of a controlled source or a switch,
-        (gate, bulk) of a MOSFET. Nodes may carry ``role=`` ``"ground"``, ``"input"`` or ``"output"``; nodes
-        called 0, "0" or "gnd" are ground. Node names that start with a digit get the prefix ``n``.
+        ``crossbar=(name, row, column)`` (see :func:`circuit_to_graph`). The edge runs from the device's first pin
+        to its second; devices with more pins name the nodes of the others as ``control=``: (cp, cn) of a
+        controlled source or a switch, (gate, bulk) of a MOSFET. Nodes may carry ``role=`` ``"ground"``,
+        ``"input"`` or ``"output"``; nodes called 0, "0" or "gnd" are ground. Node names that start with a digit
+        get the prefix ``n``.
     inputs, outputs
         Clamped nodes, and observed nodes or pairs (positive, negative) of nodes; they replace the roles.
 
@@ -88,7 +98,7 @@ def circuit_from_graph(
             output_pairs.append([find(output[0], f"output {output}"), find(output[1], f"output {output}")])
         else:
             output_pairs.append([find(output, f"output {output}"), 0])
-    banks, crossbars = builder.build()
+    banks, crossbars, couplings = builder.build()
     if faults:
         raise CircuitError("graph", faults)
     return Circuit(
@@ -98,7 +108,11 @@ def circuit_from_graph(
         np.array(input_nodes, np.int64),
         np.array(output_pairs, np.int64),
         builder.waveforms,
+        couplings,
     )
+
+
+_Cells = dict[tuple[int, int], tuple[int, int, float]]
 
 
 class _Banks:
@@ -108,7 +122,8 @@ class _Banks:
         self.faults = faults
         self.given = given
         self.banks: dict[str, tuple[type[Device], frozenset[str], list[Any]]] = {}
-        self.crossbars: dict[str, tuple[bool, dict[tuple[int, int], tuple[int, int, float]]]] = {}
+        # by name: kind of element, trainable, and of each direction (row, column): row node, column node, value
+        self.crossbars: dict[str, tuple[type[Device], bool, dict[str, _Cells]]] = {}
         self.counts: dict[str, int] = {}
         self.waveforms: dict[str, Waveform] = {}
 
@@ -132,9 +147,6 @@ class _Banks:
         except TypeError:
             self.faults.append(Fault(name, f"trainable={wish!r}; give true, a parameter's name, or several"))
             return
-        if (crossbar := data.get("crossbar")) is not None:
-            self._add_crossbar(name, u, v, device, bool(trainable), crossbar)
-            return
         pins = [u, v]
         if any(f.name == "control" for f in fields(device)):  # type: ignore[arg-type]
             control, wanted = getattr(device, "control", None), device.pins[2:]
@@ -143,6 +155,9 @@ class _Banks:
                 self.faults.append(Fault(name, f"control={control!r}; give the nodes as ({', '.join(wanted)})"))
                 return
             pins += [find(node, name) for node in control]
+        if (crossbar := data.get("crossbar")) is not None:
+            self._add_crossbar(name, pins, device, bool(trainable), crossbar)
+            return
         block = data.get("bank")
         if block is None:
             block = self._own_block(kind if trainable else f"{kind}_fixed", type(device))
@@ -177,42 +192,69 @@ class _Banks:
                 return name
 
     def _add_crossbar(
-        self, name: str, u: int, v: int, device: Device, trainable: bool, place: tuple[str, int, int]
+        self, name: str, pins: list[int], device: Device, trainable: bool, place: tuple[Any, ...]
     ) -> None:
+        keyed = isinstance(device, VCCS)
+        wanted = "(name, 'forward' or 'backward', row, column)" if keyed else "(name, row, column)"
         try:
-            block, row, column = place
+            block, *words, row, column = place
+            if len(words) != keyed or not set(words) <= {"forward", "backward"}:
+                raise ValueError
         except (TypeError, ValueError):
-            self.faults.append(Fault(name, f"crossbar={place!r}; give (name, row, column)"))
+            self.faults.append(Fault(name, f"crossbar={place!r}; give {wanted}"))
             return
         if not all(isinstance(k, (int, np.integer)) and k >= 0 for k in (row, column)):
             self.faults.append(Fault(name, f"crossbar={place!r}; row and column count from 0"))
             return
-        if not isinstance(device, Resistor):
-            self.faults.append(Fault(name, f"a crossbar holds resistors, not a {device.kind}"))
+        if not isinstance(device, (Resistor, MutualTransconductance, VCCS)):
+            what = "resistors, mutual transconductances or VCCSs"
+            self.faults.append(Fault(name, f"a crossbar holds {what}, not a {device.kind}"))
             return
-        known = self.crossbars.setdefault(str(block), (trainable, {}))
-        if known[0] != trainable:
+        if isinstance(device, Resistor):
+            key, value, ends = "conductance", device.conductance, (pins[0], pins[1])
+        else:
+            if pins[1] or pins[3]:
+                self.faults.append(Fault(name, "the ports of a crossbar's transconductances end at ground"))
+                return
+            # a current into the column is positive: the weight is the opposite of the element's current
+            key, value = words[0] if keyed else "transconductance", -device.transconductance
+            ends = (pins[0], pins[2]) if key == "backward" else (pins[2], pins[0])
+        known = self.crossbars.setdefault(str(block), (type(device), trainable, {}))
+        if known[0] is not type(device):
+            self.faults.append(Fault(name, f"crossbar {block} holds elements of one kind, {known[0].kind}"))
+            return
+        if known[1] != trainable:
             self.faults.append(Fault(name, f"crossbar {block} is trainable as a whole or not at all"))
-        if (row, column) in known[1]:
+        cells = known[2].setdefault(key, {})
+        if (row, column) in cells:
             self.faults.append(Fault(name, f"crossbar {block} has two elements at ({row}, {column})"))
-        known[1][int(row), int(column)] = (u, v, device.conductance)
+        cells[int(row), int(column)] = (*ends, value)
 
-    def build(self) -> tuple[tuple[Bank, ...], tuple[Crossbar, ...]]:
+    def build(self) -> tuple[tuple[Bank, ...], tuple[Crossbar, ...], tuple[TransconductanceCrossbar, ...]]:
         banks = []
         for block, (device, trainable, elements) in self.banks.items():
             values = {k: np.array([e[2][k] for e in elements]) for k in device.parameters()}
             pins = np.array([e[1] for e in elements], np.int64).reshape(-1, len(device.pins))
             banks.append(Bank(block, device, pins, values, tuple(e[0] for e in elements), trainable))
-        crossbars = []
-        for block, (is_trainable, cells) in self.crossbars.items():
-            crossbar = self._table(block, is_trainable, cells)
-            if crossbar is not None:
-                crossbars.append(crossbar)
-        return tuple(banks), tuple(crossbars)
+        crossbars, couplings = [], []
+        for block, (_, able, tables) in self.crossbars.items():
+            found = {key: self._table(block, cells) for key, cells in tables.items()}
+            ends = [(rows.tolist(), columns.tolist()) for rows, columns, _ in found.values()]
+            if any(pair != ends[0] for pair in ends):
+                self.faults.append(Fault(f"crossbar {block}", "its two directions are on different nodes"))
+                continue
+            rows, columns, table = next(iter(found.values()))
+            if "conductance" in found:
+                crossbars.append(Crossbar(block, rows, columns, table, able))
+            else:
+                values = {key: matrix for key, (_, _, matrix) in found.items()}
+                couplings.append(TransconductanceCrossbar(block, rows, columns, values, able))
+        return tuple(banks), tuple(crossbars), tuple(couplings)
 
     def _table(
-        self, block: str, trainable: bool, cells: dict[tuple[int, int], tuple[int, int, float]]
-    ) -> Crossbar | None:
+        self, block: str, cells: _Cells
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return rows, columns and values of a table; faults are noted."""
         shape = (1 + max(r for r, _ in cells), 1 + max(c for _, c in cells))
         g = np.zeros(shape)
         rows, columns = np.full(shape[0], -1), np.full(shape[1], -1)
@@ -221,12 +263,13 @@ class _Banks:
                 self.faults.append(
                     Fault(f"crossbar {block}", f"element ({r}, {c}) is on other nodes than its row or column")
                 )
-                return None
+                break
             rows[r], columns[c], g[r, c] = u, v, value
-        if len(cells) != g.size:
-            self.faults.append(Fault(f"crossbar {block}", f"{len(cells)} elements do not fill a table of {shape}"))
-            return None
-        return Crossbar(block, rows, columns, g, trainable)
+        else:
+            if len(cells) != g.size:
+                what = f"{len(cells)} elements do not fill a table of {shape}"
+                self.faults.append(Fault(f"crossbar {block}", what))
+        return rows, columns, g
 
 
 def _trainable(device: Device, wish: object) -> frozenset[str]:
@@ -241,9 +284,10 @@ def _trainable(device: Device, wish: object) -> frozenset[str]:
 def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
     """Return a graph that :func:`circuit_from_graph` turns into an equal circuit.
 
-    Crossbars are expanded into single resistors that carry ``crossbar=(name, row, column)``. Inputs and
-    outputs are in ``graph.graph["inputs"]`` and ``["outputs"]`` and, where they are single nodes, in the
-    nodes' roles.
+    Crossbars are expanded into single resistors that carry ``crossbar=(name, row, column)``, couplings by
+    transconductance into mutual transconductances, or VCCSs with ``crossbar=(name, direction, row, column)``.
+    Inputs and outputs are in ``graph.graph["inputs"]`` and ``["outputs"]`` and, where they are single nodes, in
+    the nodes' roles.
     """
     graph = nx.MultiDiGraph(inputs=list(circuit.inputs), outputs=list(circuit.outputs))
     for name in circuit.nodes:
@@ -266,6 +310,8 @@ def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
                     trainable=c.trainable,
                     crossbar=(c.name, r, k),
                 )
+    for t in circuit.transconductances:
+        _add_transconductances(graph, t, nodes)
     for bank in circuit.banks:
         for e, (name, pins) in enumerate(zip(bank.names, bank.pins, strict=True)):
             device = bank.element(e)
@@ -279,3 +325,21 @@ def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
                 nodes[pins[0]], nodes[pins[1]], device=device, name=name, trainable=trainable, bank=bank.name
             )
     return graph
+
+
+def _add_transconductances(graph: nx.MultiDiGraph, t: TransconductanceCrossbar, nodes: Sequence[str]) -> None:
+    """Add an edge for each source of a coupling by transconductance, or for each pair of a symmetric one."""
+    for r, row in enumerate(t.rows):
+        for k, column in enumerate(t.columns):
+            for key, matrix in t.values.items():
+                into, of = (row, column) if key == "backward" else (column, row)
+                kind = MutualTransconductance if t.symmetric else VCCS
+                words = () if t.symmetric else (key,)
+                graph.add_edge(
+                    nodes[into],
+                    GROUND,
+                    device=kind(transconductance=-float(matrix[r, k]), control=(nodes[of], GROUND)),
+                    name=t.element_name("forward" if t.symmetric else key, r, k),
+                    trainable=t.trainable,
+                    crossbar=(t.name, *words, r, k),
+                )

@@ -79,7 +79,7 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
                 "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
             )
     yield from _repeats("node", circuit.nodes)
-    blocks = [c.name for c in circuit.crossbars] + [b.name for b in circuit.banks]
+    blocks = [part.name for part in (*circuit.couplings, *circuit.banks)]
     yield from _repeats("bank", blocks)
     elements = [name for bank in circuit.banks for name in bank.names]
     for name in elements:
@@ -88,16 +88,17 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
     for name in blocks:
         if not _ELEMENT_NAME.fullmatch(name) or "." in name:
             yield Fault(f"bank {name!r}", "illegal name; use letters, digits and '_'")
-    if circuit.crossbars:
-        prefixes = tuple(f"{c.name.lower()}_" for c in circuit.crossbars)
-        suspects = {name.lower() for name in elements if name.lower().startswith(prefixes)}
-        if suspects:
-            for c in circuit.crossbars:
-                r, k = c.conductance.shape
-                taken = {c.element_name(i, j).lower() for i in range(r) for j in range(k)} & suspects
-                for name in sorted(taken):
-                    yield Fault(name, f"duplicate name: crossbar {c.name} has an element of that name")
+    yield from _taken_by_crossbars(circuit, elements)
     yield from _repeats("element", elements)
+
+
+def _taken_by_crossbars(circuit: Circuit, elements: Iterable[str]) -> Iterator[Fault]:
+    """Elements called like one of a crossbar's own."""
+    prefixes = tuple(f"{c.name.lower()}_" for c in circuit.couplings)
+    suspects = {name.lower() for name in elements if prefixes and name.lower().startswith(prefixes)}
+    for c in circuit.couplings if suspects else ():
+        for name in sorted(suspects.intersection(own.lower() for own in c.element_names)):
+            yield Fault(name, f"duplicate name: crossbar {c.name} has an element of that name")
 
 
 def _repeats(what: str, names: Iterable[str]) -> Iterator[Fault]:
@@ -134,6 +135,16 @@ def _shape_faults(circuit: Circuit) -> Iterator[Fault]:
                 f"crossbar {c.name}",
                 f"conductance has shape {c.conductance.shape}, expected ({len(c.rows)}, {len(c.columns)})",
             )
+    for t in circuit.transconductances:
+        where, expected = f"crossbar {t.name}", (len(t.rows), len(t.columns))
+        if not all(expected):
+            yield Fault(where, "has no rows or no columns; remove it")
+        if set(t.values) not in t.KEYS:
+            kinds = "; or ".join(", ".join(sorted(keys)) for keys in t.KEYS)
+            yield Fault(where, f"matrices {sorted(t.values)}; give {kinds}")
+        for key, value in t.values.items():
+            if value.shape != expected:
+                yield Fault(where, f"{key} has shape {value.shape}, expected {expected}")
 
 
 def _pin_faults(circuit: Circuit) -> Iterator[Fault]:
@@ -145,7 +156,7 @@ def _pin_faults(circuit: Circuit) -> Iterator[Fault]:
         for e in np.flatnonzero((bank.pins[:, 0] == bank.pins[:, 1]) & ~outside.any(axis=1)):
             node = circuit.nodes[bank.pins[e, 0]]
             yield Fault(bank.names[e], f"connects node {node} to itself; remove it or fix its pins")
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         nodes = np.concatenate([c.rows, c.columns])
         if ((nodes < 0) | (nodes >= count)).any():
             yield Fault(f"crossbar {c.name}", "rows or columns name a node that does not exist")
@@ -244,6 +255,11 @@ def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[F
                 faults.append(
                     Fault(c.element_name(r, k), f"conductance = {g[r, k]:g} S must be finite and non-negative")
                 )
+    for t in circuit.transconductances:
+        for key, value in t.values.items():
+            if only is None or f"{t.name}.{key}" in only:
+                for r, k in np.argwhere(~np.isfinite(value)):
+                    faults.append(Fault(f"{t.name}_{r}_{k}", f"{key} = {value[r, k]:g} S must be finite"))
     for bank in circuit.banks:
         if only is None or any(f"{bank.name}.{key}" in only for key in bank.values):
             faults += bank.device.check(bank.values, bank.names)
@@ -280,6 +296,8 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
     for c in circuit.crossbars:
         touched[c.rows] = touched[c.columns] = True
         _join_crossbar(sets, c.rows, c.columns, c.conductance > 0)
+    for t in circuit.transconductances:
+        touched[t.rows] = touched[t.columns] = True
     touched[circuit.input_nodes] = True
     for n in np.flatnonzero(~touched):
         yield Fault(f"node {circuit.nodes[n]}", "floating node: no element connects to it; remove it")

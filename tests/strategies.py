@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from analogep.circuit import GROUND, Bank, Circuit, Crossbar
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import REGISTRY, Device, Mosfet, behavioural_class, device_name, device_named
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -72,6 +72,10 @@ DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
     ),
     "ideal_diode": st.fixed_dictionaries({"threshold": volts()}),
     "sinh_resistor": st.fixed_dictionaries({"conductance": decades(1e-9, 1.0), "v0": decades(0.1, 10.0)}),
+    "tanh_neuron": st.fixed_dictionaries(
+        {"conductance": decades(1e-9, 1.0), "saturation_voltage": decades(4.0, 40.0)}  # volts() stay below 3 V
+    ),
+    "mutual_transconductance": st.fixed_dictionaries({"transconductance": signed(decades(1e-9, 1.0))}),
     "vcvs": st.fixed_dictionaries({"gain": signed(decades(1e-3, 1e3))}),
     "vccs": st.fixed_dictionaries({"transconductance": signed(decades(1e-9, 1.0))}),
     "ccvs": st.fixed_dictionaries({"transresistance": signed(decades(1e-3, 1e9))}),
@@ -130,6 +134,7 @@ class _Sketch:
     open: list[str] = field(default_factory=lambda: [GROUND])
     elements: list[tuple[str, tuple[str, ...], dict[str, float], str]] = field(default_factory=list)
     crossbars: list[tuple[list[str], list[str], np.ndarray, bool]] = field(default_factory=list)
+    transconductances: list[tuple[list[str], list[str], dict[str, np.ndarray], bool]] = field(default_factory=list)
 
     def fresh(self, *, closed: bool = False) -> str:
         name = f"{self.draw(st.sampled_from(['n', 'h_', 'Out', 'x.']))}{len(self.nodes)}"
@@ -218,6 +223,22 @@ class _Sketch:
             middle = self.fresh()
             self.resistor(middle, b)
             self.add("sinh_resistor", a, middle, **self.draw(DEVICES["sinh_resistor"]))
+
+    def add_tanh_neuron(self) -> None:
+        """Add a neuron behind a resistor, driven into saturation or not."""
+        if len(self.open) > 1:
+            a, b = self.two()
+            middle = self.fresh()
+            self.resistor(middle, b)
+            values = {"conductance": self.conductance(), "saturation_voltage": self.draw(decades(0.3, 10.0))}
+            self.add("tanh_neuron", a, middle, **values)
+
+    def add_mutual_transconductance(self) -> None:
+        if len(self.open) > 2:
+            pins = (*self.two(), *self.two())
+            gm = self.draw(signed(decades(1e-7, 1e-3)))
+            self.add("mutual_transconductance", *pins, transconductance=gm)
+            self.leak(abs(gm), *pins, *pins)
 
     def add_inductor(self) -> None:
         a, b = self.some(), self.fresh()
@@ -314,6 +335,19 @@ class _Sketch:
             self.resistor(column, self.some())
             self.leak(self.conductance(), column)
 
+    def add_transconductance(self) -> None:
+        """Add a coupling by transconductances, with leaks that outweigh it."""
+        rows = self.draw(st.lists(st.sampled_from(self.open), min_size=1, max_size=3, unique=True))
+        columns = [self.fresh() for _ in range(self.draw(st.integers(1, 3)))]
+        keys = self.draw(st.sampled_from(sorted(TransconductanceCrossbar.KEYS, key=sorted)))
+        cell = signed(decades(1e-7, 1e-3))
+        values = {k: np.array([[self.draw(cell) for _ in columns] for _ in rows]) for k in sorted(keys)}
+        self.transconductances.append((rows, columns, values, self.draw(st.booleans())))
+        size = sum(np.abs(value) for value in values.values()) + 1e-7
+        for names, sums in ((rows, size.sum(axis=1)), (columns, size.sum(axis=0))):
+            for name, total in zip(names, sums, strict=True):
+                self.leak(float(total), name)
+
     def _series(self, p: str, n: str, k: str, g: float, gain: float, *control: str) -> None:
         """Connect a controlled voltage (p, n) to k through g: a VCCS of g·gain, passive with these leaks."""
         self.resistor(p, k, g)
@@ -342,12 +376,17 @@ class _Sketch:
             Crossbar(f"W{i}", np.array([index[r] for r in rows]), np.array([index[c] for c in columns]), g, t)
             for i, (rows, columns, g, t) in enumerate(self.crossbars)
         ]
+        couplings = [
+            TransconductanceCrossbar(f"T{i}", [index[r] for r in rows], [index[c] for c in columns], values, t)
+            for i, (rows, columns, values, t) in enumerate(self.transconductances)
+        ]
         return Circuit(
             tuple(self.nodes),
             tuple(banks),
             tuple(crossbars),
             np.array([index[name] for name in self.inputs], np.int64),
             np.array([[index[a], index[b]] for a, b in outputs], np.int64),
+            transconductances=tuple(couplings),
         )
 
 
@@ -355,15 +394,23 @@ BEHAVIOURAL = tuple(
     device_name(behavioural_class(expression, 0))
     for expression in ("g*w*tanh(v(p,n)/w)", "g*w*sinh(v(p,n)/w)", "g*(v(p,n)+v(p,n)^3)/w")
 )
-CELLS = ("resistor", "bridge", *sorted(set(REGISTRY) - {"resistor"}), "behavioural", "crossbar")
-"""What circuits are made of: every registered device, bridging resistors and crossbars."""
+CELLS = (
+    "resistor",
+    "bridge",
+    *sorted(set(REGISTRY) - {"resistor"}),
+    "behavioural",
+    "crossbar",
+    "transconductance",
+)
+"""What circuits are made of: every registered device, bridging resistors and crossbars of both kinds."""
 
 LINEAR_CELLS = tuple(c for c in CELLS if c != "behavioural" and (c not in REGISTRY or REGISTRY[c].linear))
 SMOOTH_CELLS = tuple(cell for cell in CELLS if cell != "ideal_diode")
 RECIPROCAL_CELLS = tuple(
     cell
     for cell in CELLS
-    if cell not in ("amplifier", "behavioural") and (cell not in REGISTRY or REGISTRY[cell].reciprocal)
+    if cell not in ("amplifier", "behavioural", "transconductance")
+    and (cell not in REGISTRY or REGISTRY[cell].reciprocal)
 )
 
 

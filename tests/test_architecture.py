@@ -18,7 +18,7 @@ ROOT = Path(analogep.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "constants"),
     ("devices",),
-    ("circuit", "graph", "validation", "constraints"),
+    ("crossbars", "circuit", "graph", "validation", "constraints"),
     ("networks",),
     ("nonideal",),
     ("solve",),
@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PEERS = {"circuit", "graph", "validation", "constraints", "cli", "__main__"}
+PEERS = {"crossbars", "circuit", "graph", "validation", "constraints", "cli", "__main__"}
 
 # Library: the places that may import it.
 PLACES = {

@@ -99,6 +99,7 @@ def test_new_parameters_share_the_topology_and_leave_the_original_alone(circuit:
 @given(circuit=circuits())
 def test_parameters_are_the_trainable_blocks_with_their_units(circuit: Circuit) -> None:
     trainable = {f"{c.name}.conductance": "S" for c in circuit.crossbars if c.trainable}
+    trainable |= {f"{t.name}.{key}": "S" for t in circuit.transconductances if t.trainable for key in t.values}
     for bank in circuit.banks:
         for key in bank.trainable:
             trainable[f"{bank.name}.{key}"] = bank.device.parameters()[key].unit
@@ -173,16 +174,17 @@ def shuffled(circuit: Circuit, data: st.DataObject) -> Circuit:
         values = {key: value[e] for key, value in bank.values.items()}
         names = tuple(bank.names[k] for k in e)
         banks.append(replace(bank, pins=place[bank.pins[e]], values=values, names=names))
-    crossbars = [
-        replace(c, rows=place[c.rows], columns=place[c.columns])
-        for c in data.draw(st.permutations(circuit.crossbars))
-    ]
+    crossbars, couplings = (
+        tuple(replace(c, rows=place[c.rows], columns=place[c.columns]) for c in data.draw(st.permutations(kind)))
+        for kind in (circuit.crossbars, circuit.transconductances)
+    )
     return Circuit(
         tuple(circuit.nodes[i] for i in order),
         tuple(banks),
-        tuple(crossbars),
+        crossbars,
         place[circuit.input_nodes],
         place[circuit.output_pairs],
+        transconductances=couplings,
     )
 
 

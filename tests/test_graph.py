@@ -239,7 +239,7 @@ V = VoltageSource(voltage=1.0)
         ([("a", 0, {"crossbar": ("W", "1", 0), "name": "w"})], "w: crossbar=('W', '1', 0); row and column"),
         (
             [("a", 0, {"crossbar": ("W", 0, 0), "device": V, "name": "w"})],
-            "w: a crossbar holds resistors, not",
+            "w: a crossbar holds resistors, mutual transconductances or VCCSs, not",
         ),
         (
             [("a", 0, {"crossbar": ("W", 0, 0)}), ("a", 0, {"crossbar": ("W", 0, 0), "name": "w"})],

@@ -19,10 +19,12 @@ from analogep.devices.diode import Diode
 from analogep.devices.ideal_diode import IdealDiode
 from analogep.devices.inductor import Inductor
 from analogep.devices.mosfet import NMOS, PMOS, Mosfet
+from analogep.devices.mutual_transconductance import MutualTransconductance
 from analogep.devices.resistor import Resistor
 from analogep.devices.sinh_resistor import SinhResistor
 from analogep.devices.sources import CurrentSource, VoltageSource
 from analogep.devices.switch import Switch
+from analogep.devices.tanh_neuron import TanhNeuron
 from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
 
 REGISTRY: dict[str, type[Device]] = {
@@ -36,10 +38,12 @@ REGISTRY: dict[str, type[Device]] = {
         Diode,
         IdealDiode,
         SinhResistor,
+        TanhNeuron,
         VCVS,
         VCCS,
         CCVS,
         CCCS,
+        MutualTransconductance,
         NMOS,
         PMOS,
         Switch,
@@ -97,6 +101,7 @@ __all__ = [
     "Inductor",
     "Mosfet",
     "MultiPort",
+    "MutualTransconductance",
     "OnePort",
     "Parameter",
     "PiecewiseLinear",
@@ -105,6 +110,7 @@ __all__ = [
     "Sine",
     "SinhResistor",
     "Switch",
+    "TanhNeuron",
     "VoltageSource",
     "Waveform",
     "behavioural",

@@ -277,6 +277,11 @@ class MultiPort(Device):
         return {}
 
     @staticmethod
+    def cocontent_gradient(z: Array, p: Values) -> dict[str, Array]:
+        """Return ∂Φ/∂θ (..., E) of a reciprocal device: the observable of equilibrium propagation."""
+        return {}
+
+    @staticmethod
     def storage(p: Values) -> Array | None:
         """Return M (E, L, L) of the law over time, f(z) + M dz/dt = 0; ``None`` for a law without memory."""
         return None

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Circuit
+from analogep.circuit import Circuit, Crossbar
 from analogep.devices import MultiPort, OnePort
 from analogep.learning.scaling import EnergyScale
 from analogep.solve import Solution
+from analogep.solve.plan import plan_for
 
 Array = NDArray[np.float64]
 
@@ -71,6 +72,7 @@ def energy_difference(circuit: Circuit, low: Array, high: Array) -> dict[str, Ar
     the phases: two matrix products, no array of shape (batch, rows, columns), and no cancellation.
     """
     batch = len(low)
+    free = plan_for(circuit).unknown >= 0
     out: dict[str, Array] = {}
     for c in circuit.crossbars:
         if not c.trainable:
@@ -78,14 +80,25 @@ def energy_difference(circuit: Circuit, low: Array, high: Array) -> dict[str, Ar
         dr, sr = high[:, c.rows] - low[:, c.rows], high[:, c.rows] + low[:, c.rows]
         dc, sc = high[:, c.columns] - low[:, c.columns], high[:, c.columns] + low[:, c.columns]
         out[f"{c.name}.conductance"] = pair_products(dr, dc, sr, sc) * (0.5 / batch)
+    for t in circuit.transconductances:
+        if t.trainable:  # E = −Σ W v_r v_c
+            products = low[:, t.rows].T @ low[:, t.columns] - high[:, t.rows].T @ high[:, t.columns]
+            # Without a symmetric matrix one side is fixed: the matrix that drives the fixed side does nothing.
+            driven = "backward" if "forward" in t.values and not free[t.columns].any() else "forward"
+            for key in t.values:
+                idle = not t.symmetric and key != driven
+                out[f"{t.name}.{key}"] = np.zeros(products.shape) if idle else products / batch
     for bank in circuit.banks:
         if not bank.trainable:
             continue
-        assert issubclass(bank.device, OnePort)
         parts = []
         for v in (high, low):
-            drop = v[:, bank.pins[:, 0]] - v[:, bank.pins[:, 1]]
-            parts.append(bank.device.cocontent_gradient(drop, bank.values))
+            if issubclass(bank.device, OnePort):
+                drop = v[:, bank.pins[:, 0]] - v[:, bank.pins[:, 1]]
+                parts.append(bank.device.cocontent_gradient(drop, bank.values))
+            else:
+                assert issubclass(bank.device, MultiPort)
+                parts.append(bank.device.cocontent_gradient(v[:, bank.pins], bank.values))
         for key in sorted(bank.trainable):
             out[f"{bank.name}.{key}"] = (parts[0][key] - parts[1][key]).mean(axis=0)
     return out
@@ -103,12 +116,13 @@ def pair_products(ar: Array, ac: Array, br: Array, bc: Array) -> Array:
 def scaled(circuit: Circuit, scale: EnergyScale, raw: Mapping[str, Array]) -> dict[str, Array]:
     """Return the raw local estimates times the energy's scale at their elements."""
     out: dict[str, Array] = {}
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         if c.trainable:
             nodes = scale.nodes[np.concatenate([c.columns, c.rows])]
             known = nodes[np.isfinite(nodes)]
-            key = f"{c.name}.conductance"
-            out[key] = raw[key] * (known[0] if len(known) else 1.0)
+            for name in ("conductance",) if isinstance(c, Crossbar) else c.values:
+                key = f"{c.name}.{name}"
+                out[key] = raw[key] * (known[0] if len(known) else 1.0)
     for bank in circuit.banks:
         if bank.trainable:
             factor = scale.of_pins(bank.pins)
@@ -137,6 +151,12 @@ def adjoint_products(
         if c.trainable:
             products = pair_products(lam[:, c.rows], lam[:, c.columns], v[:, c.rows], v[:, c.columns])
             out[f"{c.name}.conductance"] = products * (-1.0 / batch)
+    for t in circuit.transconductances:
+        if t.trainable:
+            forth = v[:, t.rows].T @ lam[:, t.columns]
+            back = lam[:, t.rows].T @ v[:, t.columns]
+            of = {"forward": forth, "backward": back, "transconductance": forth + back}
+            out |= {f"{t.name}.{key}": of[key] / batch for key in t.values}
     for b, bank in enumerate(circuit.banks):
         if not bank.trainable:
             continue

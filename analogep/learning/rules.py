@@ -147,7 +147,7 @@ class EquilibriumPropagation:
         """
         scale = require_energy(circuit, self.name)
         for bank in circuit.banks:
-            if bank.trainable and issubclass(bank.device, MultiPort):
+            if bank.trainable and issubclass(bank.device, MultiPort) and not bank.device.reciprocal:
                 raise RuleError(
                     f"{self.name} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
                     "use the Adjoint rule"

@@ -65,6 +65,10 @@ def _energy_scale(circuit: Circuit) -> EnergyScale:
     for bank in circuit.banks:
         if not bank.device.reciprocal:
             return EnergyScale(scales, f"{bank.names[0]} is a {bank.device.kind}, which is not")
+    for coupling in circuit.transconductances:
+        one_way = not free[coupling.rows].any() or not free[coupling.columns].any()  # the other way does nothing
+        if not (coupling.symmetric or one_way):
+            return EnergyScale(scales, f"crossbar {coupling.name} has other transconductances back than forth")
     dead = np.flatnonzero(free & ((t == 0.0) | (w == 0.0)))
     if len(dead):
         node = circuit.nodes[int(dead[0])]
@@ -127,12 +131,12 @@ def _energy_scale(circuit: Circuit) -> EnergyScale:
 def _tied_nodes(circuit: Circuit, free: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.int64]]]:
     """Return the sets of free nodes that one element, or one crossbar, holds at one scale."""
     groups: list[tuple[str, NDArray[np.int64]]] = []
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         nodes = np.concatenate([c.rows, c.columns])
         groups.append((f"crossbar {c.name}", nodes[free[nodes]]))
     for bank in circuit.banks:
         if issubclass(bank.device, Constraint):
             continue
-        both = free[bank.pins[:, :2]].all(axis=1)
-        groups += [(bank.names[e], bank.pins[e, :2]) for e in np.flatnonzero(both)]
+        several = free[bank.pins].sum(axis=1) > 1
+        groups += [(bank.names[e], bank.pins[e][free[bank.pins[e]]]) for e in np.flatnonzero(several)]
     return groups

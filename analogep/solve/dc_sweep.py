@@ -113,7 +113,7 @@ def dc_sweep(
         return _sweep_input(circuit, name, grid, inputs, method)
     array = circuit.input_array(inputs)
     block, where = _locate(circuit, name)
-    current = _blocks(circuit)[block]
+    current = next(value for name, value, _ in circuit.all_parameters() if name == block)
     circuits = []
     for value in grid:
         new = current.copy()
@@ -174,12 +174,6 @@ def _in_turn(
     return tuple(found)
 
 
-def _blocks(circuit: Circuit) -> dict[str, Array]:
-    """Return every parameter array of the circuit, trainable or not, by block name."""
-    blocks = {f"{c.name}.conductance": c.conductance for c in circuit.crossbars}
-    return blocks | {f"{b.name}.{key}": value for b in circuit.banks for key, value in b.values.items()}
-
-
 def _locate(circuit: Circuit, name: str) -> tuple[str, tuple[int, ...]]:
     """Return the parameter block that ``name`` means and the index in it; no index means all of it."""
     owner, _, parameter = name.rpartition(".")
@@ -197,8 +191,9 @@ def _locate(circuit: Circuit, name: str) -> tuple[str, tuple[int, ...]]:
             rows, columns = c.conductance.shape
             at = [(r, k) for r in range(rows) for k in range(columns) if c.element_name(r, k) == owner]
             found += [(c.name, index, ("conductance",)) for index in at]
+    found += [(t.name, (), tuple(t.values)) for t in circuit.transconductances if t.name == owner]
     if not found:
-        names = [*circuit.inputs, *_blocks(circuit)]
+        names = [*circuit.inputs, *(name for name, _, _ in circuit.all_parameters())]
         more = ", ..." if len(names) > _SHOWN else ""
         raise InputError(
             f"nothing called {name!r} to sweep; give an input node, '<element>.<parameter>' or "

@@ -51,6 +51,12 @@ def evaluate_by_element(
             i = c.conductance * (v[s, c.rows][:, None] - v[s, c.columns])
             total[s, c.rows] += i.sum(axis=1, dtype=np.longdouble)
             total[s, c.columns] -= i.sum(axis=0, dtype=np.longdouble)
+    for t in circuit.transconductances:
+        back = None if t.backward is None else t.backward.T
+        for into, of, matrix in ((t.columns, t.rows, t.forward), (t.rows, t.columns, back)):
+            if matrix is not None:
+                for s in range(len(v)):
+                    total[s, into] -= (v[s, of][:, None] * matrix).sum(axis=0, dtype=np.longdouble)
     for b in model.plan.multiport_banks:
         bank = circuit.banks[b]
         if bank.device.linear:

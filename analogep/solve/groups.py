@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Capacitor, Constraint, CurrentSource, Diode, IdealDiode, Resistor, SinhResistor
+from analogep.devices import (
+    Capacitor,
+    Constraint,
+    CurrentSource,
+    Diode,
+    IdealDiode,
+    Resistor,
+    SinhResistor,
+    TanhNeuron,
+)
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
 from analogep.solve.plan import Plan, plan_for
 
@@ -25,8 +34,8 @@ class LayeredPlan:
         ``None`` if the circuit is layered; otherwise what prevents it, naming an element.
     groups
         Unknowns of each group, in the order in which they take turns.
-    crossbars
-        Indices of the crossbars that couple two groups.
+    couplings
+        Indices into ``circuit.couplings`` of those that couple two groups.
     shared
         Name of a node that two output pairs share, ``None`` if there is none: a block step couples a node to
         one partner, which is all that a nudge of separate pairs needs.
@@ -34,7 +43,7 @@ class LayeredPlan:
 
     reason: str | None
     groups: tuple[Index, ...] = ()
-    crossbars: tuple[int, ...] = ()
+    couplings: tuple[int, ...] = ()
     shared: str | None = None
 
     def accepts(self, nudge: Nudge | None) -> bool:
@@ -73,7 +82,7 @@ def _layered_plan(circuit: Circuit) -> LayeredPlan:
     for g, unknowns in enumerate(groups):
         member[unknowns] = g
     joining = []
-    for k, c in enumerate(circuit.crossbars):
+    for k, c in enumerate(circuit.couplings):
         rows, columns = plan.unknown[c.rows], plan.unknown[c.columns]
         rows, columns = rows[rows >= 0], columns[columns >= 0]
         if not len(rows) or not len(columns):
@@ -98,12 +107,12 @@ def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
     for bank in circuit.banks:
         if issubclass(bank.device, (Constraint, Capacitor, CurrentSource)):
             continue
-        if not issubclass(bank.device, (Resistor, Diode, IdealDiode, SinhResistor)):
+        if not issubclass(bank.device, (Resistor, Diode, IdealDiode, SinhResistor, TanhNeuron)):
             return f"element {bank.names[0]} is a {bank.device.kind}"
         both = (plan.unknown[bank.pins] >= 0).all(axis=1)
         if both.any():
             return f"{bank.device.kind} {bank.names[int(np.argmax(both))]} joins two unsolved nodes"
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         for side in (c.rows, c.columns):
             free = plan.unknown[side]
             free = free[free >= 0]
@@ -115,14 +124,14 @@ def _foreign_element(circuit: Circuit, plan: Plan) -> str | None:
 def _groups(circuit: Circuit, plan: Plan) -> tuple[Index, ...]:
     """Return the finest partition in which each crossbar side lies in one group, in crossbar order."""
     label = np.arange(len(plan.nodes))
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         for side in (c.rows, c.columns):
             free = plan.unknown[side]
             free = free[free >= 0]
             if len(free):
                 label[np.isin(label, label[free])] = label[free].min()
     order: dict[int, None] = {}
-    for c in circuit.crossbars:
+    for c in circuit.couplings:
         for side in (c.rows, c.columns):
             free = plan.unknown[side]
             for k in free[free >= 0][:1]:

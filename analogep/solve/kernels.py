@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.devices.tanh_neuron import EDGE
 from analogep.solve.compiled import SUMS, compiled
 
 Array = NDArray[np.float64]
@@ -61,10 +62,24 @@ def _sinh(v, conductance, v0):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _artanh(v, conductance, limit):  # type: ignore[no-untyped-def]
+    """Return current and slope of a saturating neuron; the same law as ``devices.tanh_neuron``."""
+    x = v / limit
+    inner = min(max(x, -EDGE), EDGE)
+    slope = 1.0 / ((1.0 - inner) * (1.0 + inner))
+    return conductance * limit * (math.atanh(inner) + slope * (x - inner)), conductance * slope
+
+
+@compiled
 def _limited(law, u, du):  # type: ignore[no-untyped-def]
     """Return a long step of one element's voltage [V], logarithmic where its current would explode."""
     width = law[4]
-    if law[8] != 0.0:  # as devices.sinh_resistor does
+    if law[8] == 2.0:  # as devices.tanh_neuron does
+        side = math.copysign(1.0, du)
+        room = max(law[5] - side * u, 0.0)
+        far = abs(du) > 0.9 * room and side * (u + du) > 0.9 * law[5] and room > 2.0 * law[5] * (1.0 - EDGE)
+        return side * 0.9 * room if far else du
+    if law[8] == 1.0:  # as devices.sinh_resistor does
         if abs(u + du) <= abs(u):
             return du
         return math.copysign(width * math.log1p(abs(du) / width), du)
@@ -97,8 +112,10 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
         for d in range(start, stop):
             sign, t, w = junctions[d, 0], junctions[d, 1], junctions[d, 2]
             u = sign * (t * v - fixed[d])
-            if junctions[d, 8] != 0.0:
+            if junctions[d, 8] == 1.0:
                 i, g = _sinh(u, junctions[d, 3], junctions[d, 4])
+            elif junctions[d, 8] == 2.0:
+                i, g = _artanh(u, junctions[d, 3], junctions[d, 5])
             else:
                 i, g = _diode(u, junctions[d, 3], junctions[d, 4], junctions[d, 5], junctions[d, 6])
             f += w * sign * i
@@ -112,7 +129,7 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
         for d in range(start, stop):
             width, scale = junctions[d, 4], junctions[d, 0] * junctions[d, 1]
             narrow = min(narrow, width)
-            if abs(scale * step) > 2.0 * width:
+            if abs(scale * step) > 2.0 * width or junctions[d, 8] == 2.0:
                 u = junctions[d, 0] * (junctions[d, 1] * v - fixed[d])
                 limited = _limited(junctions[d], u, scale * step) / scale
                 if abs(limited) < abs(step):
@@ -159,8 +176,8 @@ def _rows_inflow(weights, right, width, left):  # type: ignore[no-untyped-def]
 def _group_inflow(g, xb, current, wiring, inflow, left_all, right_all):  # type: ignore[no-untyped-def]
     """Set the current [A] that flows into each node of group ``g`` but for its partner's."""
     order, group_start, rows, columns, row_start, column_start = wiring[:6]
-    weights, weight_start, row_t, row_w, column_t, column_w = wiring[6:12]
-    group_couplings, group_sides, group_coupling_start = wiring[12:]
+    weights, forward_start, backward_start, row_t, row_w, column_t, column_w = wiring[6:13]
+    group_couplings, group_sides, group_coupling_start = wiring[13:]
     for k in range(group_start[g], group_start[g + 1]):
         inflow[order[k]] = current[order[k]]
     for q in range(group_coupling_start[g], group_coupling_start[g + 1]):
@@ -168,7 +185,8 @@ def _group_inflow(g, xb, current, wiring, inflow, left_all, right_all):  # type:
         r0, r1 = row_start[c], row_start[c + 1]
         c0, c1 = column_start[c], column_start[c + 1]
         width = c1 - c0
-        table = weights[weight_start[c] : weight_start[c + 1]]
+        start = forward_start[c] if group_sides[q] == 1 else backward_start[c]
+        table = weights[start : start + (r1 - r0) * width]
         left = left_all[: r1 - r0]
         right = right_all[:width]
         if group_sides[q] == 1:

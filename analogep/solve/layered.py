@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Circuit
-from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResistor
+from analogep.circuit import Circuit, Crossbar, TransconductanceCrossbar
+from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResistor, TanhNeuron
 from analogep.devices.diode import critical_voltage, junction_width
 from analogep.errors import ConvergenceError
 from analogep.solve.groups import LayeredPlan
@@ -58,12 +58,13 @@ def _kernel_topology(circuit: Circuit, plan: Plan, layered: LayeredPlan, junctio
         member[unknowns] = g
     rows, columns = [], []
     by_group: list[list[tuple[int, int]]] = [[] for _ in layered.groups]
-    for k, index in enumerate(layered.crossbars):
-        c = circuit.crossbars[index]
+    for k, index in enumerate(layered.couplings):
+        c = circuit.couplings[index]
         r, col = plan.unknown[c.rows], plan.unknown[c.columns]
         rows.append(r[r >= 0])
         columns.append(col[col >= 0])
-        by_group[member[rows[-1][0]]].append((k, 0))
+        if isinstance(c, Crossbar) or c.backward is not None:
+            by_group[member[rows[-1][0]]].append((k, 0))
         by_group[member[columns[-1][0]]].append((k, 1))
     flat = [pair for group in by_group for pair in group]
     empty = np.zeros(0, np.int64)
@@ -92,7 +93,8 @@ class LayeredModel:
         self.model = model
         plan = model.plan
         self.diagonal = _diagonal(model)
-        laws = [b for b in circuit.banks if issubclass(b.device, (Constraint, Diode, IdealDiode, SinhResistor))]
+        bent = (Constraint, Diode, IdealDiode, SinhResistor, TanhNeuron)
+        laws = [b for b in circuit.banks if issubclass(b.device, bent)]
         self.junction_nodes, self.junction_own, self.junctions, unknowns = circuit.reuse(
             "junction_table", laws, lambda: _junction_table(circuit, model)
         )
@@ -100,21 +102,26 @@ class LayeredModel:
         if "layered_kernel" not in derived:
             derived["layered_kernel"] = _kernel_topology(circuit, plan, layered, unknowns)
         self.topology: _Topology = derived["layered_kernel"]
-        weights, factors = [], []
-        for k in layered.crossbars:
-            c = circuit.crossbars[k]
+        weights: list[Array] = []
+        factors, forth, back = [], [], []
+        for k in layered.couplings:
+            c = circuit.couplings[k]
             r, col = plan.unknown[c.rows] >= 0, plan.unknown[c.columns] >= 0
-            g = c.conductance
-            if not r.all():
-                g = g[r]
-            if not col.all():
-                g = g[:, col]
-            weights.append(np.ascontiguousarray(g).ravel())
+            tables = [c.conductance] if isinstance(c, Crossbar) else [c.forward]
+            if isinstance(c, TransconductanceCrossbar) and c.backward is not None and not c.symmetric:
+                tables.append(c.backward)
+            forth.append(len(weights))
+            back.append(len(weights) + len(tables) - 1)
+            for table in tables:
+                part = table if r.all() else table[r]
+                part = part if col.all() else part[:, col]
+                weights.append(np.ascontiguousarray(part).ravel())
             factors.append((c.rows[r], c.columns[col]))
         empty = np.zeros(0)
         none = np.zeros(0, np.int64)
         self.weights = weights[0] if len(weights) == 1 else np.concatenate([empty, *weights])
-        self.weight_start = _starts(weights)
+        starts = _starts(weights)
+        self.weight_starts = starts[forth], starts[back]
         row_nodes = np.concatenate([none, *(r for r, _ in factors)])
         column_nodes = np.concatenate([none, *(c for _, c in factors)])
         self.scales = (model.t[row_nodes], model.w[row_nodes], model.t[column_nodes], model.w[column_nodes])
@@ -147,10 +154,11 @@ def _diagonal(model: Model) -> Array:
 
 
 def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array, Index]:
-    """Return (fixed node, free node, law, unknown) of all diodes and sinh resistors, sorted by unknown.
+    """Return (fixed node, free node, law, unknown) of all nonlinear one-ports, sorted by unknown.
 
     The law has the columns polarity (+1: first pin at the unknown), t, w, then Is, nV_T, gmin, Rs, critical
-    voltage and 0 of a diode, or g, v0, three unused and 1 of a sinh resistor.
+    voltage and 0 of a diode; or g, v0, three unused and 1 of a sinh resistor; or g, its bend, the saturation
+    voltage, two unused and 2 of a neuron.
     """
     none = np.zeros(0, np.int64)
     rows, nodes, own, unknowns = [np.zeros((0, 9))], [none], [none], [none]
@@ -161,6 +169,9 @@ def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array
             own_law = (p["saturation_current"], nvt, p["gmin"], p["series_resistance"], critical, zero)
         elif issubclass(bank.device, SinhResistor):
             own_law = (p["conductance"], p["v0"], zero, zero, zero, zero + 1.0)
+        elif issubclass(bank.device, TanhNeuron):
+            limit = p["saturation_voltage"]
+            own_law = (p["conductance"], 0.1 * limit, limit, zero, zero, zero + 2.0)
         else:
             continue
         for pin, polarity in ((0, 1.0), (1, -1.0)):
@@ -295,7 +306,7 @@ def solve_layered(
     fixed -= model.c[lm.junction_own]
     wiring = (
         *(t.order, t.group_start, t.rows, t.columns, t.row_start, t.column_start),
-        *(lm.weights, lm.weight_start, *lm.scales),
+        *(lm.weights, *lm.weight_starts, *lm.scales),
         *(t.group_couplings, t.group_sides, t.group_coupling_start),
     )
     elements = (t.junction_start, lm.junctions, fixed)

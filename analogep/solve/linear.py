@@ -160,7 +160,9 @@ class SparseSolver:
 
         slots, size = model.slots, model.plan.size
         free = model.plan.unknown >= 0
+        circuit = model.circuit
         symmetric = not model.plan.multiport_banks and np.array_equal(model.w[free], model.t[free])
+        symmetric &= all(t.symmetric for t in circuit.transconductances)
         pattern: Pattern | sp.csc_array
         if model.on_pattern and shunt is None:
             pattern = pattern_for(model.circuit, model.plan)

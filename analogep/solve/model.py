@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from analogep.circuit import Bank, Circuit
+from analogep.circuit import Bank, Circuit, TransconductanceCrossbar
 from analogep.devices import Diode, MultiPort, OnePort
 from analogep.devices.base import Values
 from analogep.errors import InputError
@@ -153,6 +153,8 @@ class Model:
                 _, jac = _multi_port(bank).stamp(np.zeros(local.shape), bank.values)
                 self._stamp_entries(entries, bank, local, jac)
         shape = (plan.size, plan.size)
+        for t in circuit.transconductances:
+            self._transconductance_entries(entries, t)
         if not self.dense:
             for c in circuit.crossbars:
                 self._crossbar_entries(entries, c.rows, c.columns, c.conductance)
@@ -165,7 +167,8 @@ class Model:
     @property
     def on_pattern(self) -> bool:
         """Whether this is a large circuit of one-ports alone, whose matrices share one symmetric pattern."""
-        return not (self.dense or self.plan.multiport_banks or self.circuit.crossbars)
+        others = self.plan.multiport_banks or self.circuit.crossbars or self.circuit.transconductances
+        return not (self.dense or others)
 
     def _conductances(self) -> sp.csr_array:
         """Return the Jacobian of the linear part of a large circuit of one-ports."""
@@ -212,6 +215,13 @@ class Model:
             i, j = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
             entries.add(u[i], u[j], -self.w[i] * self.t[j] * g.ravel())
             entries.add(u[j], u[i], -self.w[j] * self.t[i] * g.ravel())
+
+    def _transconductance_entries(self, entries: _Entries, t: TransconductanceCrossbar) -> None:
+        u = self.plan.unknown
+        i, j = np.repeat(t.rows, len(t.columns)), np.tile(t.columns, len(t.rows))
+        for into, of, matrix in ((j, i, t.forward), (i, j, t.backward)):
+            if matrix is not None:
+                entries.add(u[into], u[of], -self.w[into] * self.t[of] * matrix.ravel())
 
     def _add_crossbar(self, dense: Array, rows: Index, columns: Index, g: Array) -> None:
         u = self.plan.unknown
@@ -273,6 +283,7 @@ class Model:
             rows, columns = crossbar_currents(c.conductance, known[:, c.rows], known[:, c.columns])
             node_currents[:, c.rows] += rows
             node_currents[:, c.columns] += columns
+        add_transconductances(node_currents, circuit, known)
         offset = self.reduce_currents(node_currents)
         for b in plan.multiport_banks:
             bank = circuit.banks[b]
@@ -503,6 +514,14 @@ def crossbar_currents(g: Array, rows: Array, columns: Array) -> tuple[Array, Arr
     if rows.any():
         into_columns = into_columns - rows @ g
     return into_rows, into_columns
+
+
+def add_transconductances(node_currents: Array, circuit: Circuit, voltages: Array) -> None:
+    """Add what couplings by transconductance take from each node (B, N) [A] at voltages (B, N) [V], in place."""
+    for t in circuit.transconductances:
+        node_currents[:, t.columns] -= voltages[:, t.rows] @ t.forward
+        if t.backward is not None:
+            node_currents[:, t.rows] -= voltages[:, t.columns] @ t.backward.T
 
 
 def scatter_add(target: Array, columns: Index, values: Array) -> None:

@@ -167,6 +167,9 @@ def _couplings(circuit: Circuit, unknown: Index, branch_start: dict[int, int]) -
         rows, columns = rows[rows >= 0], columns[columns >= 0]
         pairs.append(np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))], axis=1))
         resistive[c.rows] = resistive[c.columns] = True
+    for t in circuit.transconductances:
+        rows, columns = unknown[t.rows], unknown[t.columns]
+        pairs.append(np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))], axis=1))
     count = int(unknown.max(initial=-1)) + 1
     held = np.zeros(count, dtype=bool)
     members = resistive & (unknown >= 0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort, OnePort
-from analogep.solve.model import Model, crossbar_currents, model_for, scatter_add
+from analogep.solve.model import Model, add_transconductances, crossbar_currents, model_for, scatter_add
 from analogep.solve.nudge import Nudge, ScaledNudge
 
 Array = NDArray[np.float64]
@@ -200,4 +200,5 @@ def node_currents(circuit: Circuit, voltages: Array, branches: Mapping[int, Arra
         rows, columns = crossbar_currents(c.conductance, voltages[:, c.rows], voltages[:, c.columns])
         total[:, c.rows] += rows
         total[:, c.columns] += columns
+    add_transconductances(total, circuit, voltages)
     return total

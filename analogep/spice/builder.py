@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Device
 from analogep.devices.waveforms import Waveform
 from analogep.errors import CircuitError, Fault, NetlistError
@@ -98,6 +98,7 @@ class Builder:
         self.nodes = Nodes(source)
         self.blocks: dict[str, Block] = {}
         self.crossbars: list[Crossbar] = []
+        self.transconductances: list[TransconductanceCrossbar] = []
         self.inputs: list[int] = []
         self.outputs: list[tuple[int, int]] = []
         self.lines: dict[str, Place | None] = {}
@@ -134,6 +135,7 @@ class Builder:
                 np.array(self.inputs, np.int64),
                 np.array(self.outputs, np.int64).reshape(-1, 2),
                 waveforms=self.waveforms,
+                transconductances=tuple(self.transconductances),
             )
         except CircuitError as error:
             raise NetlistError(subject, [self._located(fault) for fault in error.faults]) from None

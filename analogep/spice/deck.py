@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.constants import CELSIUS_ZERO
 from analogep.devices import CCCS, CCVS, BidirectionalAmplifier, Device, IdealDiode
 from analogep.devices.base import Primitive
@@ -132,6 +132,16 @@ def crossbar_primitives(circuit: Circuit, crossbar: Crossbar) -> Iterator[Primit
         ):
             if g > 0.0:
                 yield Primitive("R", crossbar.element_name(r, k), (nodes[row], nodes[column]), (1.0 / g,))
+
+
+def transconductance_primitives(circuit: Circuit, t: TransconductanceCrossbar) -> Iterator[Primitive]:
+    """Yield the G sources of a coupling by transconductance, forward ones first, zeros left out."""
+    rows, columns = ([circuit.nodes[i] for i in side] for side in (t.rows, t.columns))
+    for key, matrix in (("forward", t.forward), ("backward", t.backward)):
+        for r, k in () if matrix is None else np.argwhere(matrix != 0.0).tolist():
+            into, of = (rows[r], columns[k]) if key == "backward" else (columns[k], rows[r])
+            assert matrix is not None
+            yield Primitive("G", t.element_name(key, r, k), ("0", into, of, "0"), (float(matrix[r, k]),))
 
 
 def input_primitives(circuit: Circuit, voltages: Array) -> list[Primitive]:

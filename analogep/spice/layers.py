@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analogep.circuit import Bank, Circuit, Crossbar
+from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.spice.lexer import Line, Source
 from analogep.spice.metadata import comment
 
@@ -33,12 +33,12 @@ class Layer:
     Attributes
     ----------
     crossbar
-        The crossbar, whose name is the subcircuit's.
+        The crossbar, of conductances or transconductances, whose name is the subcircuit's.
     banks
         The banks each of whose elements has a pin at one of its column nodes.
     """
 
-    crossbar: Crossbar
+    crossbar: Crossbar | TransconductanceCrossbar
     banks: tuple[Bank, ...]
 
 
@@ -84,7 +84,7 @@ def layers_of(circuit: Circuit) -> tuple[list[Layer], list[Bank]]:
     """
     taken: set[str] = set()
     layers = []
-    for crossbar in circuit.crossbars:
+    for crossbar in circuit.couplings:
         columns = crossbar.columns[crossbar.columns != 0]
         banks = [
             bank

@@ -10,11 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 import analogep
-from analogep.circuit import GROUND, Bank, Circuit, Crossbar
+from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Resistor
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
-from analogep.spice.deck import LETTERS, bank_primitives, base_gmin, input_primitives, is_compound, is_prefixed
+from analogep.spice.deck import (
+    LETTERS,
+    bank_primitives,
+    base_gmin,
+    input_primitives,
+    is_compound,
+    is_prefixed,
+    transconductance_primitives,
+)
 from analogep.spice.dialects import Card, Dialect, number
 from analogep.spice.layers import Layer, Part
 from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment, waveform_comment
@@ -53,7 +61,7 @@ class Deck:
     def layer(self, layer: Layer) -> None:
         """Add a crossbar and its banks as a subcircuit, or several where the dialect limits the pins of one."""
         self.part = Part(layer.crossbar.name, len(self.lines))
-        self.crossbar(layer.crossbar)
+        self.coupling(layer.crossbar)
         for bank in layer.banks:
             self.bank(bank)
         self.lines += comment("end")
@@ -81,6 +89,24 @@ class Deck:
             self.lines[part.start : part.start] = part.opening()
             self.lines += part.closing()
             self.names.append(f"X{part.name}")
+
+    def coupling(self, coupling: Crossbar | TransconductanceCrossbar) -> None:
+        """Add a crossbar's resistors, or its controlled sources."""
+        if isinstance(coupling, Crossbar):
+            self.crossbar(coupling)
+        else:
+            self.transconductance(coupling)
+
+    def transconductance(self, t: TransconductanceCrossbar) -> None:
+        """Add the sources of a coupling by transconductance."""
+        rows, columns = ([self.circuit.nodes[i] for i in side] for side in (t.rows, t.columns))
+        flag = "trainable" if t.trainable else "fixed"
+        kind = "symmetric" if t.symmetric else "forward" if t.backward is None else "both"
+        self.lines += comment(
+            "transconductance", t.name, flag, kind, str(len(rows)), str(len(columns)), *rows, *columns
+        )
+        self._room([*rows, *columns] if any(value.any() for value in t.values.values()) else [])
+        self.elements(transconductance_primitives(self.circuit, t), t.name, [*rows, *columns])
 
     def crossbar(self, crossbar: Crossbar) -> None:
         """Add a crossbar's resistors."""

@@ -6,6 +6,7 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ inputs given|unset NODE...              the V sources that follow clamp these nodes
     *@ outputs NODE PLUS,MINUS ...             observed nodes and pairs
     *@ crossbar NAME trainable|fixed R C NODE...   R row nodes, C column nodes; its resistors follow
+    *@ transconductance NAME trainable|fixed symmetric|forward|both R C NODE...   likewise; G sources follow
     *@ bank NAME KIND [prefixed] [trainable=PARAMETER,...]   its elements follow
     *@ open NAME P N [SIEMENS]                 a resistor of no conductance, or of one whose 1/g overflows
     *@ element NAME NODE... KEY=VALUE...       one device; the SPICE elements that stand for it follow
@@ -39,6 +40,9 @@ MARK = "*@"
 CONTINUED = "*@+"
 VERSION = "1"
 _WIDTH = 110
+KINDS = ("symmetric", "forward", "both")
+"""Kinds of couplings by transconductance: one matrix for both directions, one direction, two matrices."""
+
 _DIGITS = {0: ".", 1: "+", -1: "-"}
 
 

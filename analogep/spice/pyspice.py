@@ -21,6 +21,7 @@ from analogep.spice.deck import (
     input_primitives,
     nudge_primitives,
     nudge_terms,
+    transconductance_primitives,
 )
 from analogep.spice.dialects import DIALECTS, Card, celsius, number
 from analogep.spice.writer import to_netlist
@@ -109,6 +110,8 @@ def _primitives(circuit: Circuit, voltages: np.ndarray, nudge: Nudge | None, sam
     yield from input_primitives(circuit, voltages)
     for crossbar in circuit.crossbars:
         yield from crossbar_primitives(circuit, crossbar)
+    for coupling in circuit.transconductances:
+        yield from transconductance_primitives(circuit, coupling)
     for bank in circuit.banks:
         for _, primitives in bank_primitives(circuit, bank, gmin):
             yield from primitives

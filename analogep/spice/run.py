@@ -143,6 +143,7 @@ def _held(
         circuit.crossbars,
         np.array([*circuit.input_nodes.tolist(), *extra], np.int64),
         circuit.output_pairs,
+        transconductances=circuit.transconductances,
     )
     return replace(operating_point(clamped, {**inputs, **initial}, v0=guess), circuit=circuit)
 

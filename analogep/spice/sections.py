@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analogep.circuit import Crossbar
 from analogep.devices import Waveform, device_named
 from analogep.devices.base import Primitive
 from analogep.errors import AnalogepError, CircuitError
@@ -16,13 +15,19 @@ from analogep.spice.builder import Block, Builder
 from analogep.spice.cards import Cards
 from analogep.spice.deck import LETTERS, NudgeTerms, element_primitives, nudge_primitives
 from analogep.spice.lexer import Line, parse_number
-from analogep.spice.metadata import VERSION, apply_exact, read_waveform
+from analogep.spice.metadata import VERSION, read_waveform
 from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
 from analogep.spice.statements import Statement
 from analogep.spice.stimuli import waveform
-
-Entry = Statement | Line
-"""An element line, or a structured comment within a section."""
+from analogep.spice.tables import (
+    Entry,
+    Table,
+    conductances,
+    open_conductance,
+    read_crossbar,
+    read_exact,
+    read_transconductance,
+)
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Clamp:
     voltages: list[float] | None = None
 
 
-OPENS = frozenset({"inputs", "crossbar", "bank", "nudge", "end"})
+OPENS = frozenset({"inputs", "crossbar", "transconductance", "bank", "nudge", "end"})
 """Keywords that open a section (or, for ``end``, close the last one)."""
 
 INSIDE = frozenset({"open", "element", "exact", "waveform"})
@@ -81,6 +86,7 @@ class SectionReader:
         readers: dict[str, Callable[[Section], None]] = {
             "inputs": self._inputs,
             "crossbar": self._crossbar,
+            "transconductance": self._transconductance,
             "bank": self._bank,
             "nudge": self._nudge,
         }
@@ -155,57 +161,18 @@ class SectionReader:
     # --- elements --------------------------------------------------------------------------------------
 
     def _crossbar(self, section: Section) -> None:
-        words, line = section.words, section.head
-        assert line is not None
-        if len(words) < 5 or words[2] not in ("trainable", "fixed"):
-            raise ValueError("crossbar: expected name, 'trainable' or 'fixed', row and column counts, nodes")
-        name, trainable = words[1], words[2]
-        try:
-            rows, columns = int(words[3]), int(words[4])
-        except ValueError:
-            rows = columns = -1
-        names = words[5:]
-        if rows < 0 or columns < 0 or rows + columns != len(names):
-            raise ValueError(f"crossbar {name}: {len(names)} nodes do not fit the counts {words[3]}, {words[4]}")
-        nodes = [self._node(n, line) for n in names]
-        known = {n.lower(): k for k, n in enumerate(names)}
-        flat: list[int] = []
-        resistance: list[float] = []
-        tiny: dict[tuple[int, int], float] = {}
-        start, exact = f"r{name.lower()}_", ""
-        for entry in section.entries:
-            try:
-                if isinstance(entry, Line) and entry.text.startswith("open"):
-                    words = entry.text.split()
-                    tiny[_place(f"R{words[1]}", start, rows, columns)] = _open_conductance(words)
-                    continue
-                if isinstance(entry, Line):
-                    exact = self._exact(entry, exact)
-                    continue
-                row, column = _place(entry.name, start, rows, columns)
-                pins = tuple(known.get(n.lower(), -1) for n in entry.nodes)
-                if entry.letter != "R" or pins != (row, rows + column):
-                    raise ValueError(f"{entry.name}: does not fit its place in crossbar {name}")
-                flat.append(row * columns + column)
-                resistance.append(entry.value)
-            except ValueError as error:
-                self._fault(entry, error)
-        if len(set(flat)) < len(flat):
-            raise ValueError(f"crossbar {name}: an element is given twice")
-        g = np.zeros(rows * columns)
-        g[flat] = _conductances(name, resistance, exact)
-        table = g.reshape(rows, columns)
-        for place, value in tiny.items():
-            table[place] = value
-        ends = np.array(nodes, np.int64)
-        crossbar = Crossbar(name, ends[:rows], ends[rows:], table, trainable == "trainable")
+        assert section.head is not None
+        table = Table.of(section.words, 3)
+        ends = [self._node(n, section.head) for n in table.nodes]
+        crossbar = read_crossbar(table, section.entries, np.array(ends), self._fault)
         self.builder.crossbars.append(crossbar)
 
-    def _exact(self, line: Line, before: str) -> str:
-        words = line.text.split()
-        if words[:2] != ["exact", "conductance"] or before:
-            raise ValueError(f"'{' '.join(words[:2])}' does not fit this section")
-        return "".join(words[2:])
+    def _transconductance(self, section: Section) -> None:
+        assert section.head is not None
+        table = Table.of(section.words, 4)
+        ends = [self._node(n, section.head) for n in table.nodes]
+        coupling = read_transconductance(table, section.words[3], section.entries, np.array(ends), self._fault)
+        self.builder.transconductances.append(coupling)
 
     def _bank(self, section: Section) -> None:
         words = section.words
@@ -236,7 +203,7 @@ class SectionReader:
                     self._single(block, entry, prefixed, waves)
                     written.append(len(block.names) - 1)
                 elif entry.text.startswith("exact"):
-                    exact = self._exact(entry, exact)
+                    exact = read_exact(entry, exact)
                 elif entry.text.startswith("open"):
                     self._open(block, entry)
                 elif entry.text.startswith("waveform"):
@@ -246,7 +213,7 @@ class SectionReader:
             except ValueError as error:
                 self._fault(entry, error)
         if device.kind == "resistor":
-            values = _conductances(name, [block.values[e]["conductance"] for e in written], exact)
+            values = conductances(name, [block.values[e]["conductance"] for e in written], exact)
             for e, value in zip(written, values.tolist(), strict=True):
                 block.values[e] = {"conductance": value}
         elif exact:
@@ -293,7 +260,7 @@ class SectionReader:
         words = line.text.split()
         if block.device.kind != "resistor":
             raise ValueError(f"open: a {block.device.kind} cannot be open")
-        g = _open_conductance(words)
+        g = open_conductance(words)
         pins = (self._node(words[2], line), self._node(words[3], line))
         self.builder.lines[words[1].lower()] = line.number
         block.add(words[1], pins, {"conductance": g})
@@ -349,37 +316,3 @@ _MODELLED = {"diode": diode_values, "nmos": mosfet_values, "pmos": mosfet_values
 
 _MODEL_KINDS = {"diode": "d", "switch": "sw"}
 """Model types, where they are not called as the device."""
-
-
-def _open_conductance(words: list[str]) -> float:
-    if words[0] != "open" or len(words) not in (4, 5):
-        raise ValueError("open: expected a resistor's name and its two nodes")
-    g = parse_number(words[4]) if len(words) == 5 else 0.0
-    if not 0.0 <= g < 1e-300:
-        raise ValueError(f"open: {g:g} S is no open; write it as a resistor")
-    return g
-
-
-def _place(name: str, start: str, rows: int, columns: int) -> tuple[int, int]:
-    """Return row and column of a crossbar's element from its name with the letter R in front."""
-    if name.lower().startswith(start):
-        row, _, column = name.lower()[len(start) :].partition("_")
-        if row.isdecimal() and column.isdecimal() and len(row) < 10 and len(column) < 10:
-            place = (int(row), int(column))
-            if place[0] < rows and place[1] < columns:
-                return place
-    raise ValueError(f"{name}: not an element of this crossbar; close the section with '*@ end'")
-
-
-def _conductances(name: str, resistance: list[float], exact: str) -> np.ndarray:
-    array = np.array(resistance, float)
-    if not (array > 0).all():
-        raise ValueError(f"{name}: a resistance is not positive")
-    with np.errstate(over="ignore"):
-        g = 1.0 / array
-    if not exact:
-        return g
-    try:
-        return apply_exact(g, exact)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}; after an edit, delete the 'exact' comment") from None

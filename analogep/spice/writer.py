@@ -128,8 +128,8 @@ def make_deck(
             deck.layer(layer)
     else:
         banks = list(circuit.banks)
-        for crossbar in circuit.crossbars:
-            deck.crossbar(crossbar)
+        for coupling in circuit.couplings:
+            deck.coupling(coupling)
     for bank in banks:
         deck.bank(bank)
     if terms is not None:

@@ -102,6 +102,8 @@ def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
     NotAChain
         If it is not one; the message names an element.
     """
+    if circuit.transconductances:
+        raise NotAChain(f"crossbar {circuit.transconductances[0].name} is one of transconductances")
     layered = layered_plan(circuit)
     if layered.reason is not None:
         raise NotAChain(layered.reason)
