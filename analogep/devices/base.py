@@ -250,6 +250,11 @@ class OnePort(Device):
         return None
 
     @staticmethod
+    def least_slope(p: Values) -> Array:
+        """Return a lower bound (E,) [S] of the slope di/dv anywhere."""
+        return np.zeros(np.shape(next(iter(p.values()))))
+
+    @staticmethod
     def conducts(p: Values) -> NDArray[np.bool_]:
         """Return which elements carry a direct current that depends on their voltage."""
         first = next(iter(p.values()))

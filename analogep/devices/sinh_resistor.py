@@ -64,6 +64,10 @@ class SinhResistor(OnePort):
         return p["v0"]
 
     @staticmethod
+    def least_slope(p: Values) -> Array:
+        return p["conductance"]
+
+    @staticmethod
     def conducts(p: Values) -> NDArray[np.bool_]:
         return p["conductance"] > 0.0
 

@@ -73,6 +73,10 @@ class TanhNeuron(OnePort):
         return 0.1 * p["saturation_voltage"]  # at rest it bends over all of it, near saturation over what is left
 
     @staticmethod
+    def least_slope(p: Values) -> Array:
+        return p["conductance"]
+
+    @staticmethod
     def conducts(p: Values) -> NDArray[np.bool_]:
         return p["conductance"] > 0.0
 

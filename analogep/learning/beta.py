@@ -12,7 +12,7 @@ from analogep.devices import OnePort
 from analogep.errors import InputError
 from analogep.learning.costs import Cost, SquaredError, target_array
 from analogep.solve import Solution, operating_point
-from analogep.solve.adjoint import linear_response, output_impedance
+from analogep.solve.adjoint import linear_response, output_impedance, own_conductance
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,8 @@ def largest_safe_beta(circuit: Circuit) -> float:
 
     It is the smallest eigenvalue of the conductance that holds the outputs with all junctions off, the least
     that any operating point can have; infinite for outputs that sources hold, zero if only junctions hold
-    them.
+    them. The energy of a network of transconductances need not be convex to begin with: there it is the least
+    conductance of an output node of its own, below which a node's law has one solution.
     """
     if "safe_beta" not in circuit.derived:
         inputs = np.zeros((1, len(circuit.input_nodes)))
@@ -42,8 +43,11 @@ def largest_safe_beta(circuit: Circuit) -> float:
             0.0,
             {},
         )
-        impedance = output_impedance(dark, inputs, junctions_off=True)[0]
-        circuit.derived["safe_beta"] = _inverse_peak(impedance)
+        if circuit.transconductances:
+            circuit.derived["safe_beta"] = own_conductance(dark, inputs)
+        else:
+            impedance = output_impedance(dark, inputs, junctions_off=True)[0]
+            circuit.derived["safe_beta"] = _inverse_peak(impedance)
     limit: float = circuit.derived["safe_beta"]
     return limit
 

@@ -82,7 +82,9 @@ def energy_difference(circuit: Circuit, low: Array, high: Array) -> dict[str, Ar
         out[f"{c.name}.conductance"] = pair_products(dr, dc, sr, sc) * (0.5 / batch)
     for t in circuit.transconductances:
         if t.trainable:  # E = −Σ W v_r v_c
-            products = low[:, t.rows].T @ low[:, t.columns] - high[:, t.rows].T @ high[:, t.columns]
+            dr, sr = high[:, t.rows] - low[:, t.rows], high[:, t.rows] + low[:, t.rows]
+            dc, sc = high[:, t.columns] - low[:, t.columns], high[:, t.columns] + low[:, t.columns]
+            products = -0.5 * (dr.T @ sc + sr.T @ dc)
             # Without a symmetric matrix one side is fixed: the matrix that drives the fixed side does nothing.
             driven = "backward" if "forward" in t.values and not free[t.columns].any() else "forward"
             for key in t.values:

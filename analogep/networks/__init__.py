@@ -2,6 +2,19 @@
 
 from analogep.networks.crossbar import crossbar
 from analogep.networks.deep_resistive import deep_resistive
-from analogep.networks.initial import Initial, positive_part, uniform
+from analogep.networks.hopfield import feedforward, hopfield, hopfield_graph
+from analogep.networks.initial import Initial, glorot, positive_part, uniform
+from analogep.networks.memristor_hopfield import memristor_hopfield
 
-__all__ = ["Initial", "crossbar", "deep_resistive", "positive_part", "uniform"]
+__all__ = [
+    "Initial",
+    "crossbar",
+    "deep_resistive",
+    "feedforward",
+    "glorot",
+    "hopfield",
+    "hopfield_graph",
+    "memristor_hopfield",
+    "positive_part",
+    "uniform",
+]

@@ -8,14 +8,15 @@ boards in between, are the same builder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Bank, Circuit, Crossbar
-from analogep.devices import BidirectionalAmplifier, CurrentSource, Device, Diode, IdealDiode, VoltageSource
+from analogep.circuit import Circuit, Crossbar
+from analogep.devices import BidirectionalAmplifier, Device, Diode, IdealDiode
 from analogep.errors import CircuitError, Fault
+from analogep.networks.builder import Builder, choice_fault, size_fault
 from analogep.networks.initial import Initial, positive_part
 
 Hidden = Literal["split", "pair", "linear"]
@@ -82,7 +83,7 @@ def deep_resistive(
         raise CircuitError("deep resistive network", faults)
     rng = np.random.default_rng(0) if rng is None else rng
     diode = Diode() if diode is None else diode
-    build = _Builder()
+    build = _Builder("deep resistive network")
 
     inputs = build.nodes(f"x{i}" for i in range(layers[0]))
     bias_nodes = np.zeros(0, np.int64)
@@ -118,27 +119,14 @@ def deep_resistive(
     if isinstance(initial, Mapping):
         unknown = sorted(set(initial) - {f"W{k}" for k in range(1, depth + 1)})
         build.faults += [Fault(name, "no such crossbar in this network") for name in unknown]
-    if build.faults:
-        raise CircuitError("deep resistive network", build.faults)
-    return Circuit(
-        tuple(build.names),
-        tuple(build.banks),
-        tuple(build.crossbars),
-        inputs,
-        np.stack([plus, minus], axis=1),
-    )
+    return build.circuit(inputs, np.stack([plus, minus], axis=1))
 
 
 def _faults(
     layers: Sequence[int], hidden: str, rails: tuple[float, float], bias: str, voltages: Sequence[float]
 ) -> list[Fault]:
-    faults = []
-    if len(layers) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in layers):
-        faults.append(Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count"))
-    if hidden not in get_args(Hidden):
-        faults.append(Fault("hidden", f"{hidden!r}; use one of {', '.join(get_args(Hidden))}"))
-    if bias not in get_args(Bias):
-        faults.append(Fault("bias", f"{bias!r}; use one of {', '.join(get_args(Bias))}"))
+    faults = size_fault(layers)
+    faults += choice_fault("hidden", hidden, Hidden) + choice_fault("bias", bias, Bias)
     if not (np.isfinite(rails).all() and rails[0] <= rails[1]):
         faults.append(Fault("rails", f"{tuple(rails)} V; give (lower, upper) with lower ≤ upper"))
     if bias == "lines" and not (len(voltages) and np.isfinite(voltages).all()):
@@ -146,52 +134,8 @@ def _faults(
     return faults
 
 
-class _Builder:
-    def __init__(self) -> None:
-        self.names = ["0"]
-        self.banks: list[Bank] = []
-        self.crossbars: list[Crossbar] = []
-        self.faults: list[Fault] = []
-
-    def nodes(self, names: object) -> NDArray[np.int64]:
-        new = list(names)  # type: ignore[call-overload]
-        start = len(self.names)
-        self.names += new
-        return np.arange(start, start + len(new), dtype=np.int64)
-
-    def bank(
-        self,
-        name: str,
-        device: Device,
-        pins: NDArray[np.int64],
-        trainable: bool = False,
-        **values: object,
-    ) -> None:
-        count = len(pins)
-        arrays = {k: np.full(count, v) for k, v in device.values.items()}
-        arrays |= {k: np.asarray(v, dtype=float) for k, v in values.items()}
-        able = [k for k, info in device.parameters().items() if info.trainable]
-        self.banks.append(
-            Bank(
-                name,
-                type(device),
-                pins,
-                arrays,
-                tuple(f"{name}_{e}" for e in range(count)),
-                frozenset(able if trainable else ()),
-            )
-        )
-
-    def fix(self, name: str, nodes: NDArray[np.int64], voltages: Sequence[float]) -> None:
-        pins = np.stack([nodes, np.zeros_like(nodes)], axis=1)
-        self.bank(name, VoltageSource(voltage=0.0), pins, voltage=np.asarray(voltages, dtype=float))
-
-    def rail(self, name: str, voltage: float) -> int:
-        if voltage == 0.0:
-            return 0
-        node = self.nodes([name])
-        self.fix(f"{name}_source", node, [voltage])
-        return int(node[0])
+class _Builder(Builder):
+    """Adds what only resistive networks have."""
 
     def crossbar(
         self,
@@ -213,10 +157,6 @@ class _Builder:
             self.faults.append(Fault(name, f"initial conductances have shape {g.shape}, expected {shape}"))
             return
         self.crossbars.append(Crossbar(name, rows, columns, g))
-
-    def bias_currents(self, name: str, nodes: NDArray[np.int64]) -> None:
-        pins = np.stack([np.zeros_like(nodes), nodes], axis=1)  # a positive current flows into the node
-        self.bank(name, CurrentSource(amplitude=0.0), pins, trainable=True)
 
     def clamp(self, k: int, nodes: NDArray[np.int64], hidden: Hidden, diode: Device, low: int, high: int) -> None:
         if hidden == "linear":

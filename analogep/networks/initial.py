@@ -1,4 +1,4 @@
-"""Initial conductances of a crossbar, drawn from an explicit generator."""
+"""Initial conductances or transconductances of a crossbar, drawn from an explicit generator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analogep.errors import InputError
 
 Array = NDArray[np.float64]
 Initial = Callable[[np.random.Generator, tuple[int, int]], Array]
-"""Draws conductances (R, C) [S]."""
+"""Draws conductances or transconductances (R, C) [S]."""
 
 
 def positive_part(scale: float, gain: float = 1.0) -> Initial:
@@ -41,6 +41,26 @@ def uniform(low: float, high: float) -> Initial:
 
     def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         return rng.uniform(low, high, shape)
+
+    return draw
+
+
+def glorot(scale: float, gain: float = 1.0) -> Initial:
+    """Transconductances U(−s, s) with s = ``scale`` · ``gain`` · √(6 / (R + C)) (Glorot & Bengio 2010, eq. 16).
+
+    Parameters
+    ----------
+    scale
+        Transconductance [S] that stands for one unit of weight.
+    gain
+        Dimensionless gain.
+    """
+    _positive("scale", scale, "S")
+    _positive("gain", gain, "1")
+
+    def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+        limit = scale * gain * np.sqrt(6.0 / sum(shape))
+        return rng.uniform(-limit, limit, shape)
 
     return draw
 

@@ -106,6 +106,20 @@ def _solve(model: Model, entries: Array, rhs: Array, *, transpose: bool = False)
     return np.where((missed <= _EXACT * size)[:, None], y, np.nan)
 
 
+def own_conductance(free: Solution, inputs: Array) -> float:
+    """Return the least conductance [S] of an output node while all others are held, junctions left out.
+
+    Infinite if sources fix all outputs.
+    """
+    system, entries = _linearise(free, inputs, junctions_off=True)
+    model, slots = system.model, system.model.slots
+    own = model.linear_matrix.diagonal().copy()
+    on = np.flatnonzero(slots.rows == slots.columns)
+    own[slots.rows[on]] += entries[0, on]
+    outputs = model.plan.unknown[model.circuit.output_pairs.ravel()]
+    return float(own[outputs[outputs >= 0]].min(initial=np.inf))
+
+
 def _at(free: Solution, inputs: Array) -> tuple[System, Array]:
     """Return the system of the first ``len(inputs)`` samples and its unknowns there."""
     system = System(free.circuit, inputs)
@@ -120,7 +134,7 @@ def _linearise(free: Solution, inputs: Array, *, junctions_off: bool = False) ->
         x[:, len(model.plan.nodes) :] = -_BLOCKING
     slopes = system.evaluate(x).slopes
     if junctions_off:
-        slopes[:, : len(model.junction_pins)] = 0.0
+        slopes[:, : len(model.junction_pins)] = model.least_slopes
     return system, model.slots.values(slopes)
 
 

@@ -363,6 +363,13 @@ class Model:
             return parts[0]
         return np.concatenate([i for i, _ in parts], axis=1), np.concatenate([g for _, g in parts], axis=1)
 
+    @property
+    def least_slopes(self) -> Array:
+        """Lower bounds (E,) [S] of the slopes of all nonlinear one-ports."""
+        return np.concatenate(
+            [np.zeros(0), *(_one_port(bank).least_slope(bank.values) for bank in self.nonlinear)]
+        )
+
     def limit(self, u_new: Array, u_old: Array) -> Array:
         """Return the junction voltages at which to linearise next, (B, E).
 

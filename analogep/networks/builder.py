@@ -1,0 +1,120 @@
+"""What builders of networks share: nodes, banks and couplings collected until they make a circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
+from analogep.devices import CurrentSource, Device, VoltageSource
+from analogep.errors import CircuitError, Fault
+
+Index = NDArray[np.int64]
+
+
+class Builder:
+    """Collects a network's nodes and elements.
+
+    Parameters
+    ----------
+    what
+        What is built, for messages.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.names = ["0"]
+        self.banks: list[Bank] = []
+        self.crossbars: list[Crossbar] = []
+        self.transconductances: list[TransconductanceCrossbar] = []
+        self.faults: list[Fault] = []
+
+    def nodes(self, names: Iterable[str]) -> Index:
+        """Add nodes; return their indices (n,)."""
+        new = list(names)
+        start = len(self.names)
+        self.names += new
+        return np.arange(start, start + len(new), dtype=np.int64)
+
+    def bank(self, name: str, device: Device, pins: Index, trainable: bool = False, **values: object) -> None:
+        """Add a bank of elements like ``device`` at ``pins`` (E, P), with some of their ``values`` replaced."""
+        count = len(pins)
+        arrays = {k: np.full(count, v) for k, v in device.values.items()}
+        arrays |= {k: np.asarray(v, dtype=float) for k, v in values.items()}
+        able = [k for k, info in device.parameters().items() if info.trainable]
+        self.banks.append(
+            Bank(
+                name,
+                type(device),
+                pins,
+                arrays,
+                tuple(f"{name}_{e}" for e in range(count)),
+                frozenset(able if trainable else ()),
+            )
+        )
+
+    def fix(self, name: str, nodes: Index, voltages: Sequence[float]) -> None:
+        """Add sources that hold nodes at ``voltages`` [V]."""
+        self.bank(name, VoltageSource(voltage=0.0), to_ground(nodes), voltage=np.asarray(voltages, dtype=float))
+
+    def rail(self, name: str, voltage: float) -> int:
+        """Return a node at ``voltage`` [V]: a new one, or ground."""
+        if voltage == 0.0:
+            return 0
+        node = self.nodes([name])
+        self.fix(f"{name}_source", node, [voltage])
+        return int(node[0])
+
+    def bias_currents(self, name: str, nodes: Index) -> None:
+        """Add trainable currents into ``nodes``, zero at first."""
+        pins = np.stack([np.zeros_like(nodes), nodes], axis=1)  # a positive current flows into the node
+        self.bank(name, CurrentSource(amplitude=0.0), pins, trainable=True)
+
+    def circuit(self, inputs: Index, output_pairs: Index) -> Circuit:
+        """Return the circuit.
+
+        Raises
+        ------
+        CircuitError
+            With every fault that was noted, or that the circuit has.
+        """
+        if self.faults:
+            raise CircuitError(self.what, self.faults)
+        return Circuit(
+            tuple(self.names),
+            tuple(self.banks),
+            tuple(self.crossbars),
+            inputs,
+            output_pairs,
+            transconductances=tuple(self.transconductances),
+        )
+
+
+def to_ground(nodes: Index) -> Index:
+    """Return the pins (n, 2) of elements from each node to ground; also output pairs of single nodes."""
+    return np.stack([nodes, np.zeros_like(nodes)], axis=1)
+
+
+def size_fault(layers: Sequence[int]) -> list[Fault]:
+    """Return the fault of layer sizes that make no network, if there is one."""
+    if len(layers) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in layers):
+        return [Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count")]
+    return []
+
+
+def choice_fault(name: str, value: str, of: object) -> list[Fault]:
+    """Return the fault of an option that is none of the words of the literal type ``of``, if it is not."""
+    known = get_args(of)
+    return [] if value in known else [Fault(name, f"{value!r}; use one of {', '.join(known)}")]
+
+
+def range_faults(**values: tuple[float, str]) -> list[Fault]:
+    """Return the faults of (value, unit) pairs that are not finite and positive."""
+    return [
+        Fault(name, f"{value:g} {unit} must be finite and positive")
+        for name, (value, unit) in values.items()
+        if not 0 < value < np.inf
+    ]
