@@ -103,7 +103,7 @@ READING = {
     "layer of no nodes": ({"network/hidden_layers": [3, 0]}, "network.hidden_layers.1: "),
     "layers a word": ({"network/hidden_layers": "3"}, "network.hidden_layers: "),
     "hidden kind": ({"network/hidden": "both"}, "network.hidden: "),
-    "network kind": ({"network/kind": "hopfield"}, "network.kind: "),
+    "network kind": ({"network/kind": "perceptron"}, "network.kind: use one of deep_resistive, hopfield"),
     "amplifier NaN": ({"network/amplifier": [NAN, 1.0]}, "network.amplifier.0: "),
     "amplifier of three": ({"network/amplifier": [1.0, 1.0, 1.0]}, "network.amplifier: "),
     "rails of one": ({"network/rails": [0.0]}, "network.rails"),

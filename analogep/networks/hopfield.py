@@ -35,6 +35,7 @@ def hopfield(
     limit: float = 1.0,
     bias: bool = True,
     initial: Initial | Mapping[str, ArrayLike] | None = None,
+    alike: bool = False,
     rng: np.random.Generator | None = None,
 ) -> Circuit:
     """Build layers of neurons, each coupled to the next by transconductances.
@@ -60,6 +61,9 @@ def hopfield(
     initial
         Draws the transconductances of one matrix (R, C) [S], by default ``glorot(leak)``; or the matrices
         themselves, by block name. With ``coupling="both"`` the two directions are drawn apart.
+    alike
+        With ``coupling="both"``: whether the way back starts with the matrix of the way forth, as a network that
+        is symmetric before it learns.
     rng
         Generator for ``initial``; a fixed one by default.
 
@@ -93,7 +97,10 @@ def hopfield(
         values: dict[str, Array] = {}
         for key in ("forward",) if k == 1 else keys:
             expected[f"W{k}.{key}"] = (len(below), len(here))
-            values[key] = _matrix(build, f"W{k}.{key}", expected[f"W{k}.{key}"], initial or glorot(leak), rng)
+            if key == "backward" and alike:
+                values[key] = values["forward"]
+            else:
+                values[key] = _matrix(build, f"W{k}.{key}", expected[f"W{k}.{key}"], initial or glorot(leak), rng)
         build.transconductances.append(TransconductanceCrossbar(f"W{k}", below, here, values))
         _neurons(build, str(k), here, activation, leak, limit)
         if bias:

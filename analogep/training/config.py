@@ -16,70 +16,10 @@ from pydantic import (
 
 from analogep.errors import ConfigError, Fault
 from analogep.training.data_config import DataConfig, EncoderConfig
+from analogep.training.network_config import NetworkConfig
 from analogep.training.section import NonNegative, Positive, Section, validated
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class DiodeConfig(Section):
-    """The hidden nodes' diode; parameters as in :class:`analogep.devices.Diode`."""
-
-    kind: Literal["diode", "ideal_diode"] = "diode"
-    saturation_current: Positive = 1e-14
-    """[A]"""
-    emission: Positive = 1.0
-    series_resistance: NonNegative = 0.0
-    """[Ω]"""
-    gmin: NonNegative = 1e-15
-    """[S]"""
-    temperature: Positive = 300.15
-    """[K]"""
-    threshold: FiniteFloat = 0.0
-    """Ideal diode only [V]."""
-
-
-class InitialConfig(Section):
-    """Initial conductances."""
-
-    kind: Literal["positive_part", "uniform", "values"] = "positive_part"
-    scale: Positive = 1e-4
-    """positive_part: conductance of one unit of weight [S]."""
-    gain: Positive = 1.0
-    low: NonNegative = 1e-6
-    """uniform: lowest conductance [S]."""
-    high: Positive = 1e-4
-    """uniform: highest conductance [S]."""
-    values: dict[str, tuple[tuple[NonNegative, ...], ...]] = Field(default_factory=dict)
-    """values: the conductances [S] of each crossbar, row by row."""
-
-    @model_validator(mode="after")
-    def _values_are_tables(self) -> InitialConfig:
-        if (self.kind == "values") != bool(self.values):
-            raise ValueError('kind = "values" and the table of values belong together')
-        if self.kind == "uniform" and self.low > self.high:
-            raise ValueError(f"low = {self.low:g} S exceeds high = {self.high:g} S")
-        for name, rows in self.values.items():
-            if len({len(row) for row in rows}) != 1:
-                raise ValueError(f"the rows of {name} must have the same length")
-        return self
-
-
-class NetworkConfig(Section):
-    """The network; layers of a deep resistive network between the data's inputs and outputs."""
-
-    kind: Literal["deep_resistive"] = "deep_resistive"
-    hidden_layers: tuple[PositiveInt, ...] = ()
-    hidden: Literal["split", "pair", "linear"] = "split"
-    diode: DiodeConfig = DiodeConfig()
-    rails: tuple[FiniteFloat, FiniteFloat] = (0.0, 0.0)
-    """Lower and upper rail of the diodes [V]."""
-    amplifier: tuple[FiniteFloat, FiniteFloat] | None = None
-    """Voltage gain A and current gain B behind each hidden node."""
-    bias: Literal["none", "lines", "current"] = "current"
-    bias_voltages: tuple[FiniteFloat, ...] = (1.0, -1.0)
-    """Bias lines [V]."""
-    paired_outputs: bool = False
-    initial: InitialConfig = InitialConfig()
 
 
 class LearningConfig(Section):

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Diode, IdealDiode
 from analogep.errors import ConfigError, Fault
 from analogep.learning import (
     SGD,
@@ -28,10 +27,9 @@ from analogep.learning import (
     largest_safe_beta,
     suggest_beta,
 )
-from analogep.networks import Initial, deep_resistive, positive_part, uniform
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
-from analogep.training.config import DiodeConfig, InitialConfig, TrainConfig, TrainingConfig
+from analogep.training.config import TrainConfig, TrainingConfig
 from analogep.training.data import DataSet, Part, load
 from analogep.training.encoders import CHUNK, VoltageEncoder, one_hot
 
@@ -147,24 +145,11 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     initial_rng, shuffle_rng = (np.random.default_rng(s) for s in seeds)
     data = load(config.data)
     encoder = VoltageEncoder.fitted(config.encoder, data.train)
-    network = config.network
-    layers = [encoder.lines(data.train.features.shape[1]), *network.hidden_layers, data.outputs]
-    circuit = deep_resistive(
-        layers,
-        hidden=network.hidden,
-        diode=_diode(network.diode),
-        rails=network.rails,
-        amplifier=network.amplifier,
-        bias=network.bias,
-        bias_voltages=network.bias_voltages,
-        paired_outputs=network.paired_outputs,
-        initial=_initial(network.initial),
-        rng=initial_rng,
-    )
+    circuit = config.network.build(encoder.lines(data.train.features.shape[1]), data.outputs, initial_rng)
     culprit = energy_scale(circuit).culprit
     if culprit is not None:
-        what = f"{culprit}; equilibrium propagation needs gains other than zero"
-        raise ConfigError("configuration", [Fault("network.amplifier", what)])
+        key, remedy = config.network.reciprocity
+        raise ConfigError("configuration", [Fault(key, f"{culprit}; equilibrium propagation needs {remedy}")])
     _optimizer(config.training, config.training.bounds).check(circuit)
     # without bounds of its own a block still cannot leave the range that its device allows
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})
@@ -214,23 +199,3 @@ def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncod
         assert part.targets is not None
         targets = part.targets
     return Volts(part, encoder, targets)
-
-
-def _diode(config: DiodeConfig) -> Diode | IdealDiode:
-    if config.kind == "ideal_diode":
-        return IdealDiode(threshold=config.threshold)
-    return Diode(
-        saturation_current=config.saturation_current,
-        emission=config.emission,
-        series_resistance=config.series_resistance,
-        gmin=config.gmin,
-        temperature=config.temperature,
-    )
-
-
-def _initial(config: InitialConfig) -> Initial | dict[str, Array]:
-    if config.kind == "values":
-        return {name: np.array(rows) for name, rows in config.values.items()}
-    if config.kind == "uniform":
-        return uniform(config.low, config.high)
-    return positive_part(config.scale, config.gain)

@@ -43,7 +43,12 @@ def _one_per_key(faults: list[Fault]) -> list[Fault]:
     return [Fault(where, "; or ".join(whats)) for where, whats in joined.items()]
 
 
-_ALTERNATIVE = re.compile(r"constrained-\w+|literal\[.*")  # pydantic's names for the members of a union
+_ALTERNATIVE = re.compile(r"constrained-\w+|literal\[.*|kind=.*")  # names for the members of a union
+
+
+def alternative(kind: str) -> str:
+    """Return the name for one kind of a section, which messages leave out."""
+    return f"kind={kind}"
 
 
 def _fault(error: Any) -> Fault:
