@@ -19,7 +19,7 @@ from analogep.solve.model import model_for
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-TILE = 128
+TILE = 512
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
 

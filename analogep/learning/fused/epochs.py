@@ -190,10 +190,10 @@ class FusedEpochs:
         self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=parts)
         self.parts = parts
         net = self.chain.net
-        rooms = self.batch + self.batch % 2
+        lanes = sum(beta != 0 for beta in self.settings.betas)
         self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
-        self._free = np.zeros(rooms * int(net.node[-1]), self.dtype)
-        self._nudged = np.zeros(2 * rooms * int(net.node[-1]), self.dtype)
+        self._free = np.zeros(self.batch * int(net.node[-1]), self.dtype)
+        self._nudged = np.zeros(lanes * self.batch * int(net.node[-1]), self.dtype)
 
     @property
     def circuit(self) -> Circuit:

@@ -86,20 +86,35 @@ class Step(NamedTuple):
     bias_bounds: Real
 
 
+class Grip(NamedTuple):
+    """What holds each node, (n,).
+
+    ``held`` [S] is the conductance that holds it; ``reach`` [S] the current that can flow back into it from the
+    next group per volt there; below the current ``floor`` [A], or above ``ceiling``, it is at a bound for sure.
+    """
+
+    held: Real
+    reach: Real
+    floor: Real
+    ceiling: Real
+
+
 class Phase(NamedTuple):
     """State and scratch of the lanes (samples, or samples in a nudged phase) that settle together.
 
-    ``state`` is flat, group after group, (lanes, n_g) each; ``into`` (lanes · widest group), ``settled`` (lanes,)
-    sweeps each lane took, negative if it did not settle.
+    ``state`` [V] and ``into`` [A] are flat, group after group, (lanes, n_g) each; ``row`` (lanes · most rows of a
+    crossbar) [V]; ``picked`` lists rows; ``settled`` (lanes,) holds the sweeps each lane took, negative if it did
+    not settle; ``move`` and ``before`` (lanes,) its largest moves in this sweep and the one before [V].
     """
 
     state: Real
     into: Real
     row: Real
-    chosen: Index
+    picked: Index
     settled: Index
     before: NDArray[np.float64]
     move: NDArray[np.float64]
+    peak: Real
 
 
 class Nudging(NamedTuple):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from analogep.learning.fused.kernels.arrays import Nudging, Phase
+from analogep.learning.fused.kernels.arrays import Grip, Nudging, Phase
 from analogep.learning.fused.kernels.phases import relax
 from analogep.learning.fused.kernels.sync import add, barrier
 from analogep.learning.fused.kernels.updates import (
@@ -20,20 +20,51 @@ from analogep.solve.compiled import compiled
 
 
 @compiled
-def _workspace(net, lanes):  # type: ignore[no-untyped-def]
-    """Return (most rows of a crossbar, widest crossbar, scratch for their rows in so many lanes)."""
+def _workspace(net):  # type: ignore[no-untyped-def]
+    """Return the most rows and columns that a crossbar behind a group has."""
     rows, widest = 1, 1
     for k in range(len(net.shape)):
         rows = max(rows, net.shape[k, 1] - net.shape[k, 0])
         widest = max(widest, net.shape[k, 2])
-    return rows, widest, np.zeros(max(2 * widest, lanes * rows), net.weights.dtype)
+    return rows, widest
 
 
 @compiled
-def hold(net, held):  # type: ignore[no-untyped-def]
-    """Set the conductance (n,) that holds each node."""
+def _phase(state, net, lanes):  # type: ignore[no-untyped-def]
+    """Return room for so many lanes with their state."""
+    rows, widest = _workspace(net)
+    dtype = net.weights.dtype
+    return Phase(
+        state,
+        np.zeros(len(state), dtype),
+        np.zeros(lanes * rows, dtype),
+        np.zeros(max(rows, widest) + 1, np.int64),
+        np.zeros(lanes, np.int64),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes, dtype),
+    )
+
+
+@compiled
+def _grip(net):  # type: ignore[no-untyped-def]
+    """Return room for what holds the nodes."""
+    nodes, dtype = net.node[len(net.shape)], net.weights.dtype
+    return Grip(np.zeros(nodes, dtype), np.zeros(nodes, dtype), np.zeros(nodes, dtype), np.zeros(nodes, dtype))
+
+
+_ROOM = 1e-3  # how far sums of rounded numbers may lie from exact ones, relatively
+
+
+@compiled
+def hold(net, grip):  # type: ignore[no-untyped-def]
+    """Set what holds each node."""
+    held, reach = grip.held, grip.reach
+    kind = net.weights.dtype.type
+    room, near = kind(1.0 + _ROOM), kind(_ROOM)
     for j in range(len(held)):
         held[j] = net.sums[j] + net.leak[j]
+        reach[j] = 0
     for t in range(len(net.tiles)):
         c = net.tiles[t, 0]
         if c == 0:
@@ -43,6 +74,12 @@ def hold(net, held):  # type: ignore[no-untyped-def]
         here = net.node[c - 1]
         for r in range(net.node[c] - here):
             held[here + r] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
+            reach[here + r] += room * abs(net.row_w[r0 + r]) * net.shares[s0 + r]  # conductances are not negative
+    for g in range(len(net.shape)):
+        for j in range(net.node[g], net.node[g + 1]):
+            floor, ceiling = net.low[j] * held[j], net.high[j] * held[j]
+            grip.floor[j] = floor - near * abs(floor) if net.law[g] == 0 else -np.inf
+            grip.ceiling[j] = ceiling + near * abs(ceiling) if net.law[g] == 0 else np.inf
 
 
 @compiled
@@ -58,11 +95,11 @@ def _output(net, ends, k):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _moves(many, rooms, per, betas, start, size, first, last, free, nudged, difference, total):  # type: ignore[no-untyped-def]
+def _moves(many, batch, per, betas, start, size, first, last, free, nudged, difference, total):  # type: ignore[no-untyped-def]
     """Set difference and sum (B, n) of the two phases at the nodes ``first`` to ``last`` of one group."""
     for b in range(many):
-        at = rooms * start + b * size
-        to = 2 * rooms * start + per * b * size
+        at = batch * start + b * size
+        to = per * batch * start + per * b * size
         for j in range(first, last):
             x1 = free[at + j]
             x2 = x1
@@ -97,13 +134,9 @@ def train(  # type: ignore[no-untyped-def]
     for q in range(2):
         if step.betas[q] != 0:
             per += 1
-    rooms = batch + batch % 2  # lanes of the free phase: whole pairs
-    rows, widest, scratch = _workspace(net, 2 * rooms)
-    work = np.zeros(2 * rooms * widest, dtype)
-    chosen = np.zeros(max(rows, widest) + 1, np.int64)
-    settled = np.zeros(2 * rooms, np.int64)
-    before = np.zeros(2 * rooms)
-    move = np.zeros(2 * rooms)
+    rows, widest = _workspace(net)
+    rest = _phase(free, net, batch)
+    pushed = _phase(nudged, net, per * batch)
     wanted = np.zeros((batch, outputs), dtype)
     error = np.zeros((batch, outputs), dtype)
     conductance = np.zeros(per, dtype)
@@ -117,21 +150,21 @@ def train(  # type: ignore[no-untyped-def]
                 conductance[k] = step.betas[q]
             k += 1
     off = np.zeros(per, dtype)
-    rest = Phase(free, work, scratch, chosen, settled, before, move)
-    pushed = Phase(nudged, work, scratch, chosen, settled, before, move)
     quiet = Nudging(off, wanted, off, error)
     nudging = Nudging(conductance, wanted, current, error)
-    held = np.zeros(nodes, dtype)
+    grip = _grip(net)
+    scratch = np.zeros(2 * widest, dtype)
     shift_all = np.zeros((batch + 3) * net.shape[0, 2], dtype)
     fresh_all = np.zeros(batch * net.shape[0, 2], dtype)
     level = np.zeros(net.shape[0, 2], dtype)
-    dr = np.zeros((rooms, rows), dtype)
-    sr = np.zeros((rooms, rows), dtype)
-    near = np.zeros((rooms, widest), dtype)
-    far = np.zeros((rooms, widest), dtype)
+    dr = np.zeros((batch + 1, rows), dtype)
+    sr = np.zeros((batch + 1, rows), dtype)
+    near = np.zeros((batch + 1, widest), dtype)
+    far = np.zeros((batch + 1, widest), dtype)
     volts = np.zeros((2, batch + 3, lines.data.shape[1]), dtype)
     dc = np.zeros((batch, widest), dtype)
     sc = np.zeros((batch, widest), dtype)
+    live = np.zeros(batch + 4, np.int64)
     last_node = net.node[crossbars - 1]
     top = nodes - last_node
     features, constants = lines.data.shape[1], len(lines.extra)
@@ -140,24 +173,22 @@ def train(  # type: ignore[no-untyped-def]
         now = order[u * batch : min((u + 1) * batch, len(order))]
         nxt = order[min((u + 1) * batch, len(order)) : min((u + 2) * batch, len(order))]
         many = len(now)
-        pairs = (many + 1) // 2
-        b0 = min(2 * (pairs * thread // threads), many)
-        b1 = min(2 * (pairs * (thread + 1) // threads), many)
+        b0, b1 = many * thread // threads, many * (thread + 1) // threads
         if b1 > b0:
-            hold(net, held)
+            hold(net, grip)
             for b in range(b0, b1):
                 for k in range(outputs):
                     wanted[b, k] = targets[now[b], k]
             for g in range(crossbars):
                 size = net.node[g + 1] - net.node[g]
-                for k in range(rooms * net.node[g] + b0 * size, rooms * net.node[g] + b1 * size):
+                for k in range(batch * net.node[g] + b0 * size, batch * net.node[g] + b1 * size):
                     free[k] = zero
-            relax(b0, b1, rooms, one, into[u % 2], held, quiet, stop, net, rest)
+            relax(b0, b1, batch, one, into[u % 2], grip, quiet, stop, net, rest)
             failed = 0
             for v in range(b0, b1):
-                failed += settled[v] < 0
+                failed += rest.settled[v] < 0
             for b in range(b0, b1):
-                ends = free[rooms * last_node + b * top : rooms * last_node + (b + 1) * top]
+                ends = free[batch * last_node + b * top : batch * last_node + (b + 1) * top]
                 cost = 0.0
                 best = 0
                 right = 0
@@ -179,13 +210,13 @@ def train(  # type: ignore[no-untyped-def]
                 for g in range(crossbars):
                     size = net.node[g + 1] - net.node[g]
                     for p in range(per):
-                        to = 2 * rooms * net.node[g] + (per * b + p) * size
-                        at = rooms * net.node[g] + b * size
+                        to = per * batch * net.node[g] + (per * b + p) * size
+                        at = batch * net.node[g] + b * size
                         for j in range(size):
                             nudged[to + j] = free[at + j]
-            relax(per * b0, per * b1, 2 * rooms, per, into[u % 2], held, nudging, stop, net, pushed)
+            relax(per * b0, per * b1, per * batch, per, into[u % 2], grip, nudging, stop, net, pushed)
             for v in range(per * b0, per * b1):
-                failed += settled[v] < 0
+                failed += pushed.settled[v] < 0
             if failed:
                 status[1] = u
                 add(status, 0, failed)  # type: ignore[call-arg]
@@ -197,7 +228,7 @@ def train(  # type: ignore[no-untyped-def]
                 continue
             c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
             size, n0 = net.shape[c, 2], net.node[c]
-            _moves(many, rooms, per, step.betas, n0, size, first, last, free, nudged, dc, sc)
+            _moves(many, batch, per, step.betas, n0, size, first, last, free, nudged, dc, sc)
             for j in range(first, last):
                 total = zero
                 for b in range(many):
@@ -238,7 +269,7 @@ def train(  # type: ignore[no-untyped-def]
             r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
             p0 = net.node[c - 1]
             below = n0 - p0
-            _moves(many, rooms, per, step.betas, p0, below, 0, below, free, nudged, dr, sr)
+            _moves(many, batch, per, step.betas, p0, below, 0, below, free, nudged, dr, sr)
             for b in range(many):
                 for r in range(below):
                     dr[b, r] *= net.row_t[r0 + r]
@@ -246,21 +277,19 @@ def train(  # type: ignore[no-untyped-def]
                 for r in range(below, height):
                     dr[b, r] = zero
                     sr[b, r] = kind(2) * net.row_known[r0 + r]
-            even = many + many % 2
             width = last - first
-            for b in range(even):
+            for r in range(height):
+                dr[many, r] = zero
+                sr[many, r] = zero
+            for b in range(many + 1):
                 for j in range(width):
                     near[b, j] = dc[b, first + j] if b < many else zero
                     far[b, j] = sc[b, first + j] if b < many else zero
-                if b == many:
-                    for r in range(height):
-                        dr[b, r] = zero
-                        sr[b, r] = zero
             inner = net.weights[net.shape[c, 3] : net.shape[c, 3] + height * size].reshape(height, size)
             s0 = net.share_start[c] + net.tiles[t, 3] * height
             update_inner(
-                inner, dr[:even], sr[:even], near, far, rate, lo, hi, first,
-                net.shares[s0 : s0 + height], net.sums[n0 + first : n0 + last], scratch,
+                inner, dr[: many + 1], sr[: many + 1], near, far, rate, lo, hi, first,
+                net.shares[s0 : s0 + height], net.sums[n0 + first : n0 + last], scratch, live,
             )  # fmt: skip
             turn(net, c)
         passed = barrier(counter, threads, passed)
@@ -274,19 +303,10 @@ BLOCK = 8
 def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-def]
     """Set the outputs (S, O) [V] of the free phase of samples ``first`` to ``last``; returns how many failed."""
     dtype = net.weights.dtype
-    rows, widest, scratch = _workspace(net, BLOCK)
-    held = np.zeros(net.node[len(net.shape)], dtype)
-    hold(net, held)
-    nodes = len(held)
-    phase = Phase(
-        np.zeros(BLOCK * nodes, dtype),
-        np.zeros(BLOCK * widest, dtype),
-        scratch,
-        np.zeros(max(rows, widest) + 1, np.int64),
-        np.zeros(BLOCK, np.int64),
-        np.zeros(BLOCK),
-        np.zeros(BLOCK),
-    )
+    grip = _grip(net)
+    hold(net, grip)
+    nodes = len(grip.held)
+    phase = _phase(np.zeros(BLOCK * nodes, dtype), net, BLOCK)
     off = np.zeros(1, dtype)
     none = np.zeros((BLOCK, outputs.shape[1]), dtype)
     quiet = Nudging(off, none, off, none)
@@ -299,7 +319,7 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
         line_currents(net, lines, samples, into)
         for k in range(len(phase.state)):
             phase.state[k] = 0
-        relax(np.int64(0), len(samples), np.int64(BLOCK), np.int64(1), into, held, quiet, stop, net, phase)
+        relax(np.int64(0), len(samples), np.int64(BLOCK), np.int64(1), into, grip, quiet, stop, net, phase)
         for b in range(len(samples)):
             failed += phase.settled[b] < 0
             ends = phase.state[BLOCK * last_node + b * top : BLOCK * last_node + (b + 1) * top]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from analogep.solve.compiled import FINITE, SUMS, compiled
 from analogep.solve.kernels import solve_node
 
-CHUNK = 32768  # numbers of a crossbar that several lanes use while they are in the cache
+CHUNK = 65536  # numbers of a crossbar that all lanes use while they are in the second-level cache
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
@@ -15,18 +17,14 @@ _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
 @compiled(fastmath=SUMS)
-def _add_rows(table, start, stop, weight, v, chosen, out):  # type: ignore[no-untyped-def]
-    """Add Σ_r weight[v, r] table[r] over the rows ``start`` to ``stop`` to out[v]; zeros cost nothing."""
-    count = 0
-    for r in range(start, stop):
-        chosen[count] = r
-        if weight[v, r] != 0:
-            count += 1
+def _add_rows(table, picked, count, weight, v, lanes, out):  # type: ignore[no-untyped-def]
+    """Add Σ_r weight[v, r] table[r] over ``count`` rows ``picked`` to out[v], for one lane or two from v on."""
     width = table.shape[1]
+    zero = table.dtype.type(0)
     k = 0
-    while k + 8 <= count:
-        r0, r1, r2, r3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
-        r4, r5, r6, r7 = chosen[k + 4], chosen[k + 5], chosen[k + 6], chosen[k + 7]
+    while lanes == 1 and k + 8 <= count:
+        r0, r1, r2, r3 = picked[k], picked[k + 1], picked[k + 2], picked[k + 3]
+        r4, r5, r6, r7 = picked[k + 4], picked[k + 5], picked[k + 6], picked[k + 7]
         a0, a1, a2, a3 = weight[v, r0], weight[v, r1], weight[v, r2], weight[v, r3]
         a4, a5, a6, a7 = weight[v, r4], weight[v, r5], weight[v, r6], weight[v, r7]
         for j in range(width):
@@ -34,58 +32,133 @@ def _add_rows(table, start, stop, weight, v, chosen, out):  # type: ignore[no-un
             high = a4 * table[r4, j] + a5 * table[r5, j] + a6 * table[r6, j] + a7 * table[r7, j]
             out[v, j] += low + high
         k += 8
-    while k < count:
-        r = chosen[k]
-        a = weight[v, r]
-        for j in range(width):
-            out[v, j] += a * table[r, j]
-        k += 1
+    while k < count:  # four rows a time, the last ones with a row of weight zero in place of one that is missing
+        r0, r1, r2, r3 = picked[k], picked[k], picked[k], picked[k]
+        a0, a1, a2, a3 = weight[v, r0], zero, zero, zero
+        w = v + lanes - 1
+        b0, b1, b2, b3 = weight[w, r0], zero, zero, zero
+        if k + 1 < count:
+            r1 = picked[k + 1]
+            a1, b1 = weight[v, r1], weight[w, r1]
+        if k + 2 < count:
+            r2 = picked[k + 2]
+            a2, b2 = weight[v, r2], weight[w, r2]
+        if k + 3 < count:
+            r3 = picked[k + 3]
+            a3, b3 = weight[v, r3], weight[w, r3]
+        if lanes == 1:
+            for j in range(width):
+                out[v, j] += (a0 * table[r0, j] + a1 * table[r1, j]) + (a2 * table[r2, j] + a3 * table[r3, j])
+        else:
+            for j in range(width):
+                g0, g1, g2, g3 = table[r0, j], table[r1, j], table[r2, j], table[r3, j]
+                out[v, j] += (a0 * g0 + a1 * g1) + (a2 * g2 + a3 * g3)
+                out[w, j] += (b0 * g0 + b1 * g1) + (b2 * g2 + b3 * g3)
+        k += 4
 
 
 @compiled(fastmath=SUMS)
-def _add_dots(table, start, stop, h, v, bunch, count, factor, out):  # type: ignore[no-untyped-def]
-    """Add factor[r] Σ_c table[r, c] h[v, c] to out[v, r] for two or four lanes, ``count`` of them used."""
+def _add_dots(table, picked, count, h, v, lanes, factor, out):  # type: ignore[no-untyped-def]
+    """Add factor[r] Σ_j table[r, j] h[v, j] to out[v, r] for ``count`` rows ``picked``, one lane or two."""
     width = table.shape[1]
     zero = table.dtype.type(0)
-    for r in range(start, stop):
-        t0 = zero
-        t1 = zero
-        t2 = zero
-        t3 = zero
-        if bunch == 2:
+    w = v + lanes - 1
+    for k in range(0, count, 4):
+        r0, r1 = picked[k], picked[min(k + 1, count - 1)]
+        r2, r3 = picked[min(k + 2, count - 1)], picked[min(k + 3, count - 1)]
+        s0, s1, s2, s3 = zero, zero, zero, zero
+        t0, t1, t2, t3 = zero, zero, zero, zero
+        if lanes == 1:
             for j in range(width):
-                g = table[r, j]
-                t0 += g * h[v, j]
-                t1 += g * h[v + 1, j]
+                x = h[v, j]
+                s0 += table[r0, j] * x
+                s1 += table[r1, j] * x
+                s2 += table[r2, j] * x
+                s3 += table[r3, j] * x
         else:
             for j in range(width):
-                g = table[r, j]
-                t0 += g * h[v, j]
-                t1 += g * h[v + 1, j]
-                t2 += g * h[v + 2, j]
-                t3 += g * h[v + 3, j]
-        w = factor[r]
-        out[v, r] += w * t0
-        if count > 1:
-            out[v + 1, r] += w * t1
-        if count > 2:
-            out[v + 2, r] += w * t2
-        if count > 3:
-            out[v + 3, r] += w * t3
+                x, y = h[v, j], h[w, j]
+                g0, g1, g2, g3 = table[r0, j], table[r1, j], table[r2, j], table[r3, j]
+                s0 += g0 * x
+                t0 += g0 * y
+                s1 += g1 * x
+                t1 += g1 * y
+                s2 += g2 * x
+                t2 += g2 * y
+                s3 += g3 * x
+                t3 += g3 * y
+        out[v, r0] += factor[r0] * s0
+        if k + 1 < count:
+            out[v, r1] += factor[r1] * s1
+        if k + 2 < count:
+            out[v, r2] += factor[r2] * s2
+        if k + 3 < count:
+            out[v, r3] += factor[r3] * s3
+        if lanes > 1:
+            out[w, r0] += factor[r0] * t0
+            if k + 1 < count:
+                out[w, r1] += factor[r1] * t1
+            if k + 2 < count:
+                out[w, r2] += factor[r2] * t2
+            if k + 3 < count:
+                out[w, r3] += factor[r3] * t3
+
+
+@compiled
+def _all(count, picked):  # type: ignore[no-untyped-def]
+    for r in range(count):
+        picked[r] = r
+    return count
+
+
+@compiled
+def _nonzero(start, stop, weight, v, lanes, picked):  # type: ignore[no-untyped-def]
+    """List where ``weight`` is not zero in all of a sample's lanes; returns how many."""
+    count = 0
+    w = v + lanes - 1
+    for r in range(start, stop):
+        picked[count] = r
+        if weight[v, r] != 0 or weight[w, r] != 0:
+            count += 1
+    return count
+
+
+@compiled
+def _loose(start, stop, v, lanes, into, grip, p0, peak, picked):  # type: ignore[no-untyped-def]
+    """List nodes that may leave their bounds, whatever flows back from voltages up to ``peak``; returns how many.
+
+    The others, mostly those that an ideal diode clamps, stay where they are: nobody needs to know how far beyond
+    its bound a node's current would take it.
+    """
+    count = 0
+    for r in range(start, stop):
+        picked[count] = r
+        reach, floor, ceiling = grip.reach[p0 + r], grip.floor[p0 + r], grip.ceiling[p0 + r]
+        for lane in range(v, v + lanes):
+            most = reach * peak[lane]
+            if not (into[lane, r] + most < floor or into[lane, r] - most > ceiling):
+                count += 1
+                break
+    return count
 
 
 @compiled(fastmath=FINITE)
-def _clamped(first, last, settled, v, into, held, low, high, move):  # type: ignore[no-untyped-def]
-    """Set nodes that ideal diodes clamp; notes each lane's largest move [V]."""
-    size = v.shape[1]
-    for lane in range(first, last):
-        if settled[lane] == 0:
-            moved = held.dtype.type(0)
-            for j in range(size):
-                new = min(max(into[lane, j] / held[j], low[j]), high[j])
-                moved = max(moved, abs(new - v[lane, j]))
-                v[lane, j] = new
-            move[lane] = max(move[lane], float(moved))
+def _peak(h):  # type: ignore[no-untyped-def]
+    most = h.dtype.type(0)
+    for j in range(len(h)):
+        most = max(most, abs(h[j]))
+    return most
+
+
+@compiled(fastmath=FINITE)
+def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
+    """Set nodes that ideal diodes clamp; returns the largest move [V]."""
+    moved = held.dtype.type(0)
+    for j in range(len(v)):
+        new = min(max(into[j] / held[j], low[j]), high[j])
+        moved = max(moved, abs(new - v[j]))
+        v[j] = new
+    return float(moved)
 
 
 @compiled
@@ -155,129 +228,146 @@ def _outputs(v, lane, into, held, beta, target, freeze, error, b, partner, posit
 
 
 @compiled(fastmath=FINITE)
-def _begin(first, last, per, into, bias, steady, current, lit):  # type: ignore[no-untyped-def]
-    """Set the currents that do not depend on other groups: biases, and the clamped lines' if ``lit``."""
-    size = into.shape[1]
-    for v in range(first, last):
-        if lit:
-            b = v // per
-            for j in range(size):
-                into[v, j] = (bias[j] + steady[j]) + current[b, j]
-        else:
-            for j in range(size):
-                into[v, j] = bias[j] + steady[j]
+def _begin(into, bias, steady):  # type: ignore[no-untyped-def]
+    """Set the currents into a group that depend on no other group."""
+    for j in range(len(into)):
+        into[j] = bias[j] + steady[j]
 
 
 @compiled(fastmath=FINITE)
-def _row_voltages(first, last, left, below, known, factor):  # type: ignore[no-untyped-def]
-    """Set the voltages of a crossbar's rows: those of the group below, amplified, then constant lines."""
-    count, rows = below.shape[1], left.shape[1]
-    for v in range(first, last):
-        for r in range(count):
-            left[v, r] = factor[r] * below[v, r]
-        for r in range(count, rows):
-            left[v, r] = known[r]
+def _begin_lit(into, bias, steady, current):  # type: ignore[no-untyped-def]
+    """Set the currents into the first group that depend on no other group: the clamped lines' are among them."""
+    for j in range(len(into)):
+        into[j] = (bias[j] + steady[j]) + current[j]
 
 
 @compiled(fastmath=FINITE)
-def _join(first, last, into, flow, factor):  # type: ignore[no-untyped-def]
+def _row_voltages(start, stop, left, below, known, factor):  # type: ignore[no-untyped-def]
+    """Set the voltages of some of a crossbar's rows: those of the group below, amplified, then constant lines."""
+    count = len(below)
+    for r in range(start, min(stop, count)):
+        left[r] = factor[r] * below[r]
+    for r in range(max(start, count), stop):
+        left[r] = known[r]
+
+
+@compiled(fastmath=FINITE)
+def _join(into, flow, factor):  # type: ignore[no-untyped-def]
     """Add what flows back from a crossbar's rows to the currents into the nodes behind them."""
-    for v in range(first, last):
-        for r in range(into.shape[1]):
-            into[v, r] += factor[r] * flow[v, r]
+    for r in range(len(into)):
+        into[r] += factor[r] * flow[r]
+
+
+@compiled
+def _copy(lane, table):  # type: ignore[no-untyped-def]
+    for j in range(table.shape[1]):
+        table[lane + 1, j] = table[lane, j]
 
 
 @compiled(inline=True)
-def _inflow(first, last, many, per, g, current, net, phase):  # type: ignore[no-untyped-def]
-    """Set the current into the nodes of group ``g`` for the lanes that have not settled."""
-    n0, n1 = net.node[g], net.node[g + 1]
-    size = n1 - n0
-    bunch = 2 * per
-    settled, chosen = phase.settled, phase.chosen
-    into = phase.into[: many * size].reshape(many, size)
-    _begin(first, last, per, into, net.bias[n0:n1], net.steady[n0:n1], current, g == 0)
-    if g > 0:
-        r0, rows, width = net.shape[g, 0], net.shape[g, 1] - net.shape[g, 0], net.shape[g, 2]
-        p0, p1 = net.node[g - 1], net.node[g]
-        below = phase.state[many * p0 : many * p1].reshape(many, p1 - p0)
-        left = phase.row[: many * rows].reshape(many, rows)
-        _row_voltages(first, last, left, below, net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
-        if net.flip[g] >= 0:
-            flipped = net.flipped[net.flip[g] : net.flip[g] + rows * width].reshape(width, rows)
-            for v in range(first, last, bunch):
-                if settled[v] == 0:
-                    _add_dots(flipped, 0, width, left, v, bunch, last - v, net.unit, into)
-        else:
-            table = net.weights[net.shape[g, 3] : net.shape[g, 3] + rows * width].reshape(rows, width)
-            chunk = max(8, CHUNK // width)
-            for c0 in range(0, rows, chunk):
-                for v in range(first, last):
-                    if settled[v] == 0:
-                        _add_rows(table, c0, min(c0 + chunk, rows), left, v, chosen, into)
-    if g + 1 < len(net.shape):  # what flows back from the next group
-        r0, rows, width = net.shape[g + 1, 0], net.shape[g + 1, 1] - net.shape[g + 1, 0], net.shape[g + 1, 2]
-        m0, m1 = net.node[g + 1], net.node[g + 2]
-        above = phase.state[many * m0 : many * m1].reshape(many, m1 - m0)
-        factor = net.row_w[r0 : r0 + size]
-        if net.flip[g + 1] >= 0:
-            flipped = net.flipped[net.flip[g + 1] : net.flip[g + 1] + rows * width].reshape(width, rows)
-            flow = phase.row[: many * rows].reshape(many, rows)
-            for v in range(first, last):
-                if settled[v] == 0:
-                    for r in range(rows):
-                        flow[v, r] = 0
-                    _add_rows(flipped, 0, width, above, v, chosen, flow)
-            _join(first, last, into, flow, factor)
-            return
-        table = net.weights[net.shape[g + 1, 3] : net.shape[g + 1, 3] + rows * width].reshape(rows, width)
-        chunk = max(8, CHUNK // width)
-        for c0 in range(0, size, chunk):
-            for v in range(first, last, bunch):
-                if settled[v] == 0:
-                    _add_dots(table, c0, min(c0 + chunk, size), above, v, bunch, last - v, factor, into)
+def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: ignore[no-untyped-def]
+    """Let current flow through crossbar ``c``, whose rows pass through the cache once.
 
-
-@compiled(inline=True)
-def _set_group(first, last, many, per, g, held, nudging, net, phase):  # type: ignore[no-untyped-def]
-    """Solve the nodes of group ``g`` in all lanes that have not settled; notes the largest move [V] of each."""
-    n0, n1 = net.node[g], net.node[g + 1]
-    size = n1 - n0
-    settled, move, own_held = phase.settled, phase.move, held[n0:n1]
-    own = phase.state[many * n0 : many * n1].reshape(many, size)
-    into = phase.into[: many * size].reshape(many, size)
-    if g == len(net.shape) - 1:
-        plain = net.plain != 0
-        beta, target, freeze, error = nudging.beta, nudging.target, nudging.freeze, nudging.error
-        for v in range(first, last):
-            if settled[v] == 0:
-                b = v // per
-                k = v - b * per
-                if plain:
-                    step = _plain_outputs(own, v, into, own_held, beta[k], target, freeze[k], error, b)
+    Rows by rows: what flows back completes the current into nodes of group c − 1; these are set; what then flows
+    on is added to the current into group c. If ``lanes`` is less than ``per``, the two lanes of a sample do not
+    differ yet, and the first counts for both.
+    """
+    p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
+    size, width = n0 - p0, n1 - n0
+    r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
+    settled, picked, move, peak = phase.settled, phase.picked, phase.move, phase.peak
+    below = phase.state[many * p0 : many * n0].reshape(many, size)
+    above = phase.state[many * n0 : many * n1].reshape(many, width)
+    into = phase.into[many * p0 : many * n0].reshape(many, size)
+    onward = phase.into[many * n0 : many * n1].reshape(many, width)
+    left = phase.row[: many * rows].reshape(many, rows)
+    table = net.weights[net.shape[c, 3] : net.shape[c, 3] + rows * width].reshape(rows, width)
+    start = max(net.flip[c], 0)
+    turned = net.flip[c] >= 0
+    flipped = net.flipped[start : start + (rows * width if turned else 0)].reshape(width if turned else 0, rows)
+    known, voltage_factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
+    factor, held = net.row_w[r0 : r0 + rows], grip.held[p0:n0]
+    low, high, law = net.low[p0:n0], net.high[p0:n0], net.law[c - 1]
+    chunk = rows if turned else max(8, CHUNK // width)
+    for v in range(first, last, per):
+        if settled[v] == 0:
+            for lane in range(v, v + lanes):
+                _begin(onward[lane], net.bias[n0:n1], net.steady[n0:n1])
+                peak[lane] = _peak(above[lane])
+    for c0 in range(0, rows, chunk):
+        c1 = min(c0 + chunk, rows)
+        e1 = min(c1, size)  # rows from there on are constant lines
+        for v in range(first, last, per):
+            if settled[v] != 0:
+                continue
+            if turned:
+                count = _nonzero(0, width, above, v, lanes, picked)
+                for lane in range(v, v + lanes):
+                    left[lane] = 0
+                _add_rows(flipped, picked, count, above, v, lanes, left)
+                for lane in range(v, v + lanes):
+                    _join(into[lane], left[lane], factor)
+            elif peak[v] != 0 or peak[v + lanes - 1] != 0:
+                count = _loose(c0, e1, v, lanes, into, grip, p0, peak, picked)
+                _add_dots(table, picked, count, above, v, lanes, factor, into)
+            for lane in range(v, v + lanes):
+                if law != 0:
+                    junction_start = net.junction_start[p0 + c0 : p0 + e1 + 1]
+                    step = _with_junctions(
+                        below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1],
+                        junction_start, net.junctions, net.fixed,
+                    )  # fmt: skip
                 else:
-                    step = _outputs(
-                        own, v, into, own_held, beta[k], target, freeze[k], error, b, net.partner, net.position
+                    step = _clamped(
+                        below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1]
                     )
-                if not step <= move[v]:
-                    move[v] = step
-    elif net.law[g] != 0:
-        low, high, start = net.low[n0:n1], net.high[n0:n1], net.junction_start[n0 : n1 + 1]
-        for v in range(first, last):
+                if not step <= move[lane]:
+                    move[lane] = step
+                _row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
+            if turned:
+                _add_dots(flipped, picked, _all(width, picked), left, v, lanes, net.unit, onward)
+            else:
+                count = _nonzero(c0, c1, left, v, lanes, picked)
+                _add_rows(table, picked, count, left, v, lanes, onward)
+    if lanes < per:
+        for v in range(first, last, per):
             if settled[v] == 0:
-                step = _with_junctions(own[v], into[v], own_held, low, high, start, net.junctions, net.fixed)
-                if not step <= move[v]:
-                    move[v] = step
-    else:
-        _clamped(first, last, settled, own, into, own_held, net.low[n0:n1], net.high[n0:n1], move)
+                _copy(v, below)
+                _copy(v, onward)
 
 
 @compiled(inline=True)
-def _judge(first, last, many, bunch, sweep, stop, net, phase):  # type: ignore[no-untyped-def]
-    """Note which bunches of lanes have settled: the sweeps they took, negative if they never will."""
-    for v in range(first, last, bunch):
+def _set_outputs(first, last, many, per, grip, nudging, net, phase):  # type: ignore[no-untyped-def]
+    """Set the nodes of the last group in all lanes that have not settled; notes the largest move [V] of each."""
+    groups = len(net.shape)
+    n0, n1 = net.node[groups - 1], net.node[groups]
+    size = n1 - n0
+    settled, move, held = phase.settled, phase.move, grip.held[n0:n1]
+    own = phase.state[many * n0 : many * n1].reshape(many, size)
+    into = phase.into[many * n0 : many * n1].reshape(many, size)
+    plain = net.plain != 0
+    beta, target, freeze, error = nudging.beta, nudging.target, nudging.freeze, nudging.error
+    for v in range(first, last):
+        if settled[v] == 0:
+            b = v // per
+            k = v - b * per
+            if plain:
+                step = _plain_outputs(own, v, into, held, beta[k], target, freeze[k], error, b)
+            else:
+                step = _outputs(
+                    own, v, into, held, beta[k], target, freeze[k], error, b, net.partner, net.position
+                )
+            if not step <= move[v]:
+                move[v] = step
+
+
+@compiled(inline=True)
+def _judge(first, last, many, per, sweep, stop, net, phase):  # type: ignore[no-untyped-def]
+    """Note which samples have settled, with all their lanes: the sweeps they took, negative if they never will."""
+    for v in range(first, last, per):
         if phase.settled[v] != 0:
             continue
-        end = min(v + bunch, last)
+        end = v + per
         moved = 0.0
         for k in range(v, end):
             if not phase.move[k] <= moved:
@@ -318,14 +408,15 @@ def bounded(v, many, net, phase):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def relax(first, last, many, per, current, held, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
-    """Let the lanes ``first`` to ``last`` of one phase settle, two samples together.
+def relax(first, last, many, per, current, grip, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
+    """Let the lanes ``first`` to ``last`` of one phase settle.
 
-    ``many`` is how many lanes the arrays of ``phase`` hold, ``per`` how many there are per sample (1 or 2),
-    ``current`` (B, n0) the clamped lines' current into the first group, ``held`` (n,) the conductance that holds
-    each node.
+    ``many`` is how many lanes the arrays of ``phase`` hold, ``per`` how many there are per sample: 1, or 2 that
+    start from the same voltages. ``current`` (B, n0) is the clamped lines' current into the first group.
+    Two lanes of a sample differ by their nudges alone, which reach one group more in each sweep.
     """
-    bunch = 2 * per
+    groups = len(net.shape)
+    size = net.node[1]
     for v in range(first, last):
         phase.settled[v] = 0
         phase.before[v] = math.inf
@@ -333,13 +424,18 @@ def relax(first, last, many, per, current, held, nudging, stop, net, phase):  # 
         unsettled = False
         for v in range(first, last):
             phase.move[v] = 0.0
-            unsettled |= phase.settled[v] == 0
+            if phase.settled[v] == 0:
+                unsettled = True
+                _begin_lit(
+                    phase.into[v * size : (v + 1) * size], net.bias[:size], net.steady[:size], current[v // per]
+                )
         if not unsettled:
             break
-        for g in range(len(net.shape)):
-            _inflow(first, last, many, per, g, current, net, phase)
-            _set_group(first, last, many, per, g, held, nudging, net, phase)
-        _judge(first, last, many, bunch, sweep, stop, net, phase)
+        for c in range(1, groups):
+            lanes = per if sweep + c > groups else np.int64(1)
+            _pass_through(first, last, many, per, lanes, c, grip, net, phase)
+        _set_outputs(first, last, many, per, grip, nudging, net, phase)
+        _judge(first, last, many, per, sweep, stop, net, phase)
     for v in range(first, last):
         if not bounded(v, many, net, phase):
             phase.settled[v] = -stop.sweeps

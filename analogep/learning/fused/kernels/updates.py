@@ -112,14 +112,14 @@ def _total(line):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=ELEMENTWISE)
-def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch):  # type: ignore[no-untyped-def]
+def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live):  # type: ignore[no-untyped-def]
     """Update a tile of a crossbar between groups, from column ``first`` on.
 
-    g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B, ·) and sums s (B, ·) of the two phases,
-    for all rows but for the tile's columns alone; ``share`` (R,) gets the tile's part of the row sums, ``sums``
-    (tile,) its column sums. The number of samples is even; one that is missing has all zeros.
+    g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B + 1, ·) and sums s (B + 1, ·) of the two
+    phases, for all rows but for the tile's columns alone, the last of B + 1 samples being all zeros; ``share`` (R,)
+    gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
     """
-    rows, size, batch = len(share), len(sums), len(dr)
+    rows, size, batch = len(share), len(sums), len(dr) - 1
     zero = table.dtype.type(0)
     own = scratch[:size]
     step = scratch[size : 2 * size]
@@ -132,19 +132,50 @@ def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratc
     for r in range(rows):
         line = table[r][first : first + size]
         level = zero
+        count = 0
         for b in range(batch):
             level += dr[b, r] * sr[b, r]
-        for j in range(size):
-            step[j] = own[j] + level
-        for b in range(0, batch, 2):
-            x0, y0, x1, y1 = dr[b, r], sr[b, r], dr[b + 1, r], sr[b + 1, r]
-            if x0 != 0 or y0 != 0 or x1 != 0 or y1 != 0:
-                for j in range(size):
-                    step[j] -= (x0 * sc[b, j] + y0 * dc[b, j]) + (x1 * sc[b + 1, j] + y1 * dc[b + 1, j])
-        for j in range(size):
-            a = min(max(line[j] - rate * step[j], lo), hi)
-            line[j] = a
-            sums[j] += a
+            live[count] = b
+            count += dr[b, r] != 0 or sr[b, r] != 0
+        for k in range(count, count + 4):
+            live[k] = batch
+        rest = own
+        k = 0
+        while count - k > 4:
+            b0, b1, b2, b3 = live[k], live[k + 1], live[k + 2], live[k + 3]
+            x0, x1, x2, x3 = dr[b0, r], dr[b1, r], dr[b2, r], dr[b3, r]
+            y0, y1, y2, y3 = sr[b0, r], sr[b1, r], sr[b2, r], sr[b3, r]
+            for j in range(size):
+                step[j] = rest[j] - (
+                    (x0 * sc[b0, j] + y0 * dc[b0, j])
+                    + (x1 * sc[b1, j] + y1 * dc[b1, j])
+                    + (x2 * sc[b2, j] + y2 * dc[b2, j])
+                    + (x3 * sc[b3, j] + y3 * dc[b3, j])
+                )
+            rest = step
+            k += 4
+        b0, b1, b2, b3 = live[k], live[k + 1], live[k + 2], live[k + 3]
+        x0, x1, x2, x3 = dr[b0, r], dr[b1, r], dr[b2, r], dr[b3, r]
+        y0, y1, y2, y3 = sr[b0, r], sr[b1, r], sr[b2, r], sr[b3, r]
+        if count - k > 2:
+            for j in range(size):
+                push = ((x0 * sc[b0, j] + y0 * dc[b0, j]) + (x1 * sc[b1, j] + y1 * dc[b1, j])) + (
+                    (x2 * sc[b2, j] + y2 * dc[b2, j]) + (x3 * sc[b3, j] + y3 * dc[b3, j])
+                )
+                a = min(max(line[j] - rate * ((rest[j] + level) - push), lo), hi)
+                line[j] = a
+                sums[j] += a
+        elif count > k:
+            for j in range(size):
+                push = (x0 * sc[b0, j] + y0 * dc[b0, j]) + (x1 * sc[b1, j] + y1 * dc[b1, j])
+                a = min(max(line[j] - rate * ((rest[j] + level) - push), lo), hi)
+                line[j] = a
+                sums[j] += a
+        else:
+            for j in range(size):
+                a = min(max(line[j] - rate * (rest[j] + level), lo), hi)
+                line[j] = a
+                sums[j] += a
         share[r] = _total(line)
 
 
