@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Precision = Literal["float32", "float64"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+Direction = Literal["energy", "vector_field", "non_reciprocal"]
+DIRECTIONS: tuple[str, ...] = get_args(Direction)
 
 MOST_SWEEPS = 2000
 """Sweeps after which a phase that has to settle counts as stalled."""
@@ -36,7 +38,12 @@ class FusedSettings:
     beta
         Nudging strength β [S].
     variant, nudge
-        As in :class:`~analogep.learning.EquilibriumPropagation`.
+        As in :class:`~analogep.learning.EquilibriumPropagation`; ``"random"`` draws the sign of β for each update
+        from its samples, so that a run that goes on from a checkpoint draws the same.
+    direction
+        ``"energy"``: equilibrium propagation, for reciprocal circuits. ``"non_reciprocal"``: couplings are turned
+        round in the nudged phases, as :class:`~analogep.learning.NonReciprocalEP` does; ``"vector_field"``: they
+        are not, as in :class:`~analogep.learning.VectorFieldEP`.
     sweeps
         Block steps per phase, to match a paper; 0 lets every phase settle.
     tolerance
@@ -57,6 +64,7 @@ class FusedSettings:
     beta: float
     variant: Variant = "centered"
     nudge: NudgeForm = "error"
+    direction: Direction = "energy"
     sweeps: int = 0
     tolerance: float = 1e-9
     precision: Precision = "float64"
@@ -70,6 +78,8 @@ class FusedSettings:
             faults.append(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
         if self.nudge not in NUDGE_FORMS:
             faults.append(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
+        if self.direction not in DIRECTIONS:
+            faults.append(f"unknown direction {self.direction!r}; use one of {', '.join(DIRECTIONS)}")
         if self.sweeps < 0:
             faults.append(f"sweeps = {self.sweeps} must not be negative")
         if not 0 < self.tolerance <= 1e-3:
@@ -185,6 +195,11 @@ class FusedEpochs:
         self.lost = np.zeros(len(lines))
         self.wrong = np.zeros(len(lines), np.bool_)
         self._load(circuit, 1)
+        if settings.direction == "energy" and not self.chain.shape.reciprocal:
+            raise InputError(
+                "fused epochs: the circuit has no energy, since couplings differ forth and back; use direction = "
+                '"non_reciprocal"'
+            )
 
     def _load(self, circuit: Circuit, parts: int) -> None:
         self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=parts)
@@ -204,22 +219,38 @@ class FusedEpochs:
         """Take the parameters of ``circuit``, which has the same topology."""
         self._load(circuit, self.parts)
 
-    def _step(self, factor: float) -> object:
+    def _step(self, factor: float, order: Index) -> object:
         from analogep.learning.fused.kernels.arrays import Step
 
         chain, (b1, b2) = self.chain, self.settings.betas
         free = (-np.inf, np.inf)
-        rates, bounds, bias_rates, bias_bounds = [], [], [], []
-        for g, c in enumerate(chain.circuit.crossbars):
+        rates: list[list[float]] = []
+        bounds: list[list[tuple[float, float]]] = []
+        bias_rates, bias_bounds = [], []
+        ranges = chain.circuit.parameter_ranges
+        for g, c in enumerate(chain.circuit.couplings):
             scale = chain.shape.scale[g] * factor / (b2 - b1)
-            block = f"{c.name}.conductance"
-            rates.append(0.5 * scale * self.rates.get(block, 0.0) if c.trainable else 0.0)
-            bounds.append(self.bounds.get(block, (0.0, np.inf)) if c.trainable else free)
+            blocks = [block if c.trainable else None for block in chain.shape.blocks[g]]
+            rates.append([0.5 * scale * self.rates.get(b, 0.0) if b else 0.0 for b in blocks])
+            bounds.append([self.bounds.get(b, ranges[b]) if b else free for b in blocks])
             bias = chain.bias_block(g)
             bias_rates.append(0.0 if bias is None else scale * self.rates.get(bias, 0.0))
             bias_bounds.append(free if bias is None else self.bounds.get(bias, free))
         arrays = [np.array(a, dtype=self.dtype) for a in ((b1, b2), rates, bias_rates, bounds, bias_bounds)]
-        return Step(arrays[0], self.settings.nudge == "frozen", *arrays[1:])
+        rule = DIRECTIONS.index(self.settings.direction)
+        return Step(arrays[0], self.settings.nudge == "frozen", *arrays[1:], self._signs(order), rule)
+
+    def _signs(self, order: Index) -> NDArray[np.floating]:
+        """Return the factor on β of each update of the samples ``order``: 1, or a sign hashed from its samples."""
+        updates = -(-len(order) // self.batch)
+        if self.settings.variant != "random":
+            return np.ones(updates, self.dtype)
+        mixed = order.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele et al. 2014)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+        odd = np.bitwise_xor.reduceat(mixed, np.arange(0, len(order), self.batch)) & np.uint64(1)
+        return np.where(odd == 0, 1.0, -1.0).astype(self.dtype)
 
     def _stop(self, sweeps: int) -> object:
         from analogep.learning.fused.kernels.arrays import Stop
@@ -231,7 +262,7 @@ class FusedEpochs:
     def _owners(self, threads: int) -> Index:
         """Share the tiles out: the largest first, each to the thread with the least to do."""
         net = self.chain.net
-        rows = np.append(self.chain.circuit.crossbars[0].conductance.shape[0], net.shape[1:, 1] - net.shape[1:, 0])
+        rows = np.append(len(self.chain.circuit.couplings[0].rows), net.shape[1:, 1] - net.shape[1:, 0])
         cost = (net.tiles[:, 2] - net.tiles[:, 1]) * rows[net.tiles[:, 0]]
         load, owner = np.zeros(threads), np.zeros(len(cost), np.int64)
         for t in np.argsort(-cost, kind="stable"):
@@ -274,7 +305,7 @@ class FusedEpochs:
         status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
         shared = (
             counter, self._owners(threads), net, lines, self.targets, order, self.batch,
-            self._step(factor), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
+            self._step(factor, order), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
             self.lost, self.wrong, status,
         )  # fmt: skip
         _together(threads, lambda k: train(k, threads, *shared))

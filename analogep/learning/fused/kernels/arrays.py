@@ -15,13 +15,14 @@ Real = NDArray[Any]
 class Net(NamedTuple):
     """A chain of crossbars; group g holds the columns of crossbar g. See :class:`~..chain.Shape`.
 
-    ``node`` (groups + 1,), ``shape`` (crossbars, 4): first and last of its rows in the row arrays, columns, start
-    of its weights. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds, columns of the tile) and
+    ``node`` (groups + 1,), ``shape`` (crossbars, 3): first and last of its rows in the row arrays, and columns;
+    ``ways`` (crossbars, 2): where its tables forth and back begin, −1 for none. ``mutual`` is 1 for crossbars of
+    transconductances, which load no node. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds, columns of the tile) and
     then its constant lines, the others row by row. ``sums`` (n,) are column sums, ``shares`` row sums by tile from
     ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number within the crossbar. ``leak``,
     ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained currents [A] of each node; ``low``
     and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions.
-    A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars,) on, −1 for the
+    A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars, 2) on, −1 for the
     others; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last group is
     output k.
     """
@@ -29,6 +30,8 @@ class Net(NamedTuple):
     kinds: int
     node: Index
     shape: Index
+    ways: Index
+    mutual: int
     weights: Real
     sums: Real
     shares: Real
@@ -75,7 +78,10 @@ class Stop(NamedTuple):
 class Step(NamedTuple):
     """One update: β [S] of the two phases (2,), frozen or not, rates and bounds of crossbars and biases.
 
-    ``rates`` hold the energy's scale and ½/(β₂ − β₁), ``bias_rates`` scale and 1/(β₂ − β₁).
+    ``rates`` (crossbars, 2), forth and back, hold the energy's scale and ½/(β₂ − β₁), ``bias_rates`` scale and
+    1/(β₂ − β₁); ``bounds`` are (crossbars, 2, 2). ``signs`` (updates,) multiply β. ``rule`` is 0 where the circuit
+    has an energy; 1 takes the difference of the phases for what λ is without one, 2 turns the couplings round in
+    the nudged phases so that it is λ.
     """
 
     betas: Real
@@ -84,6 +90,8 @@ class Step(NamedTuple):
     bias_rates: Real
     bounds: Real
     bias_bounds: Real
+    signs: Real
+    rule: int
 
 
 class Grip(NamedTuple):

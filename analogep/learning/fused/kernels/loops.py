@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from analogep.learning.fused.kernels.arrays import Grip, Nudging, Phase
-from analogep.learning.fused.kernels.phases import relax
+from analogep.learning.fused.kernels.phases import relax, twist
 from analogep.learning.fused.kernels.sync import add, barrier
 from analogep.learning.fused.kernels.updates import (
     line_currents,
@@ -78,8 +78,9 @@ def hold(net, grip):  # type: ignore[no-untyped-def]
     for g in range(len(net.shape)):
         for j in range(net.node[g], net.node[g + 1]):
             floor, ceiling = net.low[j] * held[j], net.high[j] * held[j]
-            grip.floor[j] = floor - near * abs(floor) if net.law[g] == 0 else -np.inf
-            grip.ceiling[j] = ceiling + near * abs(ceiling) if net.law[g] == 0 else np.inf
+            known = net.law[g] == 0 and not net.mutual  # what flows back is bounded for conductances alone
+            grip.floor[j] = floor - near * abs(floor) if known else -np.inf
+            grip.ceiling[j] = ceiling + near * abs(ceiling) if known else np.inf
 
 
 @compiled
@@ -112,6 +113,14 @@ def _moves(many, batch, per, betas, start, size, first, last, free, nudged, diff
 
 
 @compiled
+def _twice(many, batch, start, size, first, last, free, total):  # type: ignore[no-untyped-def]
+    """Set twice the free phase's voltages (B, n) at the nodes ``first`` to ``last`` of one group."""
+    for b in range(many):
+        for j in range(first, last):
+            total[b, j] = 2 * free[batch * start + b * size + j]
+
+
+@compiled
 def train(  # type: ignore[no-untyped-def]
     thread, threads, counter, owner, net, lines, targets, order, batch, step, stop, into, free, nudged, lost,
     wrong, status,
@@ -141,14 +150,9 @@ def train(  # type: ignore[no-untyped-def]
     error = np.zeros((batch, outputs), dtype)
     conductance = np.zeros(per, dtype)
     current = np.zeros(per, dtype)
-    k = 0
-    for q in range(2):
-        if step.betas[q] != 0:
-            if step.frozen:
-                current[k] = -step.betas[q]
-            else:
-                conductance[k] = step.betas[q]
-            k += 1
+    way = np.int64(0 if step.rule != 2 else 1)
+    extra = np.zeros(len(free), dtype)
+    still = np.zeros((batch + 1, max(rows, widest)), dtype)
     off = np.zeros(per, dtype)
     quiet = Nudging(off, wanted, off, error)
     nudging = Nudging(conductance, wanted, current, error)
@@ -174,6 +178,15 @@ def train(  # type: ignore[no-untyped-def]
         nxt = order[min((u + 1) * batch, len(order)) : min((u + 2) * batch, len(order))]
         many = len(now)
         b0, b1 = many * thread // threads, many * (thread + 1) // threads
+        sign = step.signs[u]
+        k = 0
+        for q in range(2):
+            if step.betas[q] != 0:
+                if step.frozen:
+                    current[k] = -sign * step.betas[q]
+                else:
+                    conductance[k] = sign * step.betas[q]
+                k += 1
         if b1 > b0:
             hold(net, grip)
             for b in range(b0, b1):
@@ -183,7 +196,9 @@ def train(  # type: ignore[no-untyped-def]
                 size = net.node[g + 1] - net.node[g]
                 for k in range(batch * net.node[g] + b0 * size, batch * net.node[g] + b1 * size):
                     free[k] = zero
-            relax(b0, b1, batch, one, into[u % 2], grip, quiet, stop, net, rest)
+            relax(b0, b1, batch, one, into[u % 2], np.int64(0), extra, grip, quiet, stop, net, rest)
+            if step.rule == 2:
+                twist(b0, b1, batch, net, rest, extra)
             failed = 0
             for v in range(b0, b1):
                 failed += rest.settled[v] < 0
@@ -214,7 +229,7 @@ def train(  # type: ignore[no-untyped-def]
                         at = batch * net.node[g] + b * size
                         for j in range(size):
                             nudged[to + j] = free[at + j]
-            relax(per * b0, per * b1, per * batch, per, into[u % 2], grip, nudging, stop, net, pushed)
+            relax(per * b0, per * b1, per * batch, per, into[u % 2], way, extra, grip, nudging, stop, net, pushed)
             for v in range(per * b0, per * b1):
                 failed += pushed.settled[v] < 0
             if failed:
@@ -229,15 +244,17 @@ def train(  # type: ignore[no-untyped-def]
             c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
             size, n0 = net.shape[c, 2], net.node[c]
             _moves(many, batch, per, step.betas, n0, size, first, last, free, nudged, dc, sc)
+            if step.rule != 0:
+                _twice(many, batch, n0, size, first, last, free, sc)
             for j in range(first, last):
                 total = zero
                 for b in range(many):
                     total += dc[b, j]
-                new = net.bias[n0 + j] + step.bias_rates[c] * total / kind(many)
+                new = net.bias[n0 + j] + sign * step.bias_rates[c] * total / kind(many)
                 net.bias[n0 + j] = min(max(new, step.bias_bounds[c, 0]), step.bias_bounds[c, 1])
-            rate = step.rates[c] / kind(many)
-            lo, hi = step.bounds[c, 0], step.bounds[c, 1]
             if c == 0:
+                rate = sign * step.rates[c, 0] / kind(many)
+                lo, hi = step.bounds[c, 0, 0], step.bounds[c, 0, 1]
                 width = last - first
                 shift = shift_all[: (batch + 3) * width].reshape(batch + 3, width)
                 fresh = fresh_all[: batch * width].reshape(batch, width)
@@ -249,7 +266,7 @@ def train(  # type: ignore[no-untyped-def]
                         shift[b, j] = zero
                 for j in range(width):
                     total = zero
-                    for b in range(many):
+                    for b in range(0 if net.mutual else many):
                         total += dc[b, first + j] * sc[b, first + j]
                     level[j] = rate * total
                 count = features * net.kinds
@@ -265,11 +282,16 @@ def train(  # type: ignore[no-untyped-def]
                 for b in range(len(nxt)):
                     for j in range(width):
                         into[(u + 1) % 2, b, first + j] = fresh[b, j]
+                if net.mutual:
+                    for j in range(width):
+                        sums[j] = zero
                 continue
             r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
             p0 = net.node[c - 1]
             below = n0 - p0
             _moves(many, batch, per, step.betas, p0, below, 0, below, free, nudged, dr, sr)
+            if step.rule != 0:
+                _twice(many, batch, p0, below, 0, below, free, sr)
             for b in range(many):
                 for r in range(below):
                     dr[b, r] *= net.row_t[r0 + r]
@@ -285,12 +307,29 @@ def train(  # type: ignore[no-untyped-def]
                 for j in range(width):
                     near[b, j] = dc[b, first + j] if b < many else zero
                     far[b, j] = sc[b, first + j] if b < many else zero
-            inner = net.weights[net.shape[c, 3] : net.shape[c, 3] + height * size].reshape(height, size)
             s0 = net.share_start[c] + net.tiles[t, 3] * height
-            update_inner(
-                inner, dr[: many + 1], sr[: many + 1], near, far, rate, lo, hi, first,
-                net.shares[s0 : s0 + height], net.sums[n0 + first : n0 + last], scratch, live,
-            )  # fmt: skip
+            for q in range(2):
+                start = net.ways[c, q]
+                if start < 0 or (q == 1 and start == net.ways[c, 0]):
+                    continue
+                # of a direction with a table of its own, ∂C/∂w is −λ at its end times s₀ at its origin
+                one_way = net.ways[c, 0] != net.ways[c, 1]
+                update_inner(
+                    net.weights[start : start + height * size].reshape(height, size),
+                    (still if one_way and q == 0 else dr)[: many + 1],
+                    (still if one_way and q == 1 else sr)[: many + 1],
+                    still if one_way and q == 1 else near,
+                    still if one_way and q == 0 else far,
+                    sign * step.rates[c, q] / kind(many),
+                    step.bounds[c, q, 0],
+                    step.bounds[c, q, 1],
+                    first,
+                    net.shares[s0 : s0 + height],
+                    net.sums[n0 + first : n0 + last],
+                    scratch,
+                    live,
+                    net.mutual,
+                )
             turn(net, c)
         passed = barrier(counter, threads, passed)
 
@@ -311,6 +350,7 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
     none = np.zeros((BLOCK, outputs.shape[1]), dtype)
     quiet = Nudging(off, none, off, none)
     into = np.zeros((BLOCK, net.shape[0, 2]), dtype)
+    extra = np.zeros(BLOCK * nodes, dtype)
     last_node = net.node[len(net.shape) - 1]
     top = nodes - last_node
     failed = 0
@@ -319,7 +359,10 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
         line_currents(net, lines, samples, into)
         for k in range(len(phase.state)):
             phase.state[k] = 0
-        relax(np.int64(0), len(samples), np.int64(BLOCK), np.int64(1), into, grip, quiet, stop, net, phase)
+        relax(
+            np.int64(0), len(samples), np.int64(BLOCK), np.int64(1), into, np.int64(0), extra, grip, quiet, stop,
+            net, phase,
+        )  # fmt: skip
         for b in range(len(samples)):
             failed += phase.settled[b] < 0
             ends = phase.state[BLOCK * last_node + b * top : BLOCK * last_node + (b + 1) * top]

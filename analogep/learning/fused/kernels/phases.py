@@ -184,7 +184,7 @@ def _with_junctions(v, into, held, low, high, start, junctions, fixed):  # type:
 
 
 @compiled(fastmath=FINITE)
-def _plain_outputs(v, lane, into, held, beta, target, freeze, error, b):  # type: ignore[no-untyped-def]
+def _plain_outputs(v, lane, into, held, low, high, beta, target, freeze, error, b):  # type: ignore[no-untyped-def]
     """Set single-ended outputs, node k being output k, with their nudge; returns the largest move [V]."""
     moved = held.dtype.type(0)
     least = held[0] + beta
@@ -192,6 +192,7 @@ def _plain_outputs(v, lane, into, held, beta, target, freeze, error, b):  # type
         g = held[j] + beta
         least = min(least, g)
         new = (into[lane, j] + beta * target[b, j] + freeze * error[b, j]) / g
+        new = min(max(new, low[j]), high[j])
         moved = max(moved, abs(new - v[lane, j]))
         v[lane, j] = new
     if least <= 0:  # repelled by more than what holds it: no equilibrium to settle in
@@ -200,7 +201,9 @@ def _plain_outputs(v, lane, into, held, beta, target, freeze, error, b):  # type
 
 
 @compiled(fastmath=SUMS)
-def _outputs(v, lane, into, held, beta, target, freeze, error, b, partner, position):  # type: ignore[no-untyped-def]
+def _outputs(  # type: ignore[no-untyped-def]
+    v, lane, into, held, low, high, beta, target, freeze, error, b, partner, position
+):
     """Set the output nodes with their nudge; returns the largest move [V].
 
     ``position`` (n,) is k for the positive node of output k, −k − 2 for its negative node, −1 for neither;
@@ -221,7 +224,7 @@ def _outputs(v, lane, into, held, beta, target, freeze, error, b, partner, posit
             here += beta * (v[lane, partner[j]] - target[b, k]) - freeze * error[b, k]
         if g <= 0:
             return 1e300
-        new = here / g
+        new = min(max(here / g, low[j]), high[j])
         moved = max(moved, abs(new - v[lane, j]))
         v[lane, j] = new
     return float(moved)
@@ -258,6 +261,20 @@ def _join(into, flow, factor):  # type: ignore[no-untyped-def]
         into[r] += factor[r] * flow[r]
 
 
+@compiled(fastmath=FINITE)
+def _add(into, extra):  # type: ignore[no-untyped-def]
+    for j in range(len(into)):
+        into[j] += extra[j]
+
+
+@compiled(inline=True)
+def _table(numbers, start, rows, columns):  # type: ignore[no-untyped-def]
+    """Return the table (rows, columns) that begins at ``start`` of flat numbers; one without rows if negative."""
+    count = rows if start >= 0 else 0
+    begin = max(start, 0)
+    return numbers[begin : begin + count * columns].reshape(count, columns)
+
+
 @compiled
 def _copy(lane, table):  # type: ignore[no-untyped-def]
     for j in range(table.shape[1]):
@@ -265,12 +282,13 @@ def _copy(lane, table):  # type: ignore[no-untyped-def]
 
 
 @compiled(inline=True)
-def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: ignore[no-untyped-def]
+def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase):  # type: ignore[no-untyped-def]
     """Let current flow through crossbar ``c``, whose rows pass through the cache once.
 
     Rows by rows: what flows back completes the current into nodes of group c − 1; these are set; what then flows
-    on is added to the current into group c. If ``lanes`` is less than ``per``, the two lanes of a sample do not
-    differ yet, and the first counts for both.
+    on is added to the current into group c. With ``way`` = 1 the crossbar is turned round, and ``extra`` (B, n),
+    laid out as the phase's state is, flows into the nodes as well. If ``lanes`` is less than ``per``, the two
+    lanes of a sample do not differ yet, and the first counts for both.
     """
     p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
     size, width = n0 - p0, n1 - n0
@@ -281,10 +299,13 @@ def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: 
     into = phase.into[many * p0 : many * n0].reshape(many, size)
     onward = phase.into[many * n0 : many * n1].reshape(many, width)
     left = phase.row[: many * rows].reshape(many, rows)
-    table = net.weights[net.shape[c, 3] : net.shape[c, 3] + rows * width].reshape(rows, width)
-    start = max(net.flip[c], 0)
-    turned = net.flip[c] >= 0
-    flipped = net.flipped[start : start + (rows * width if turned else 0)].reshape(width if turned else 0, rows)
+    forth = _table(net.weights, net.ways[c, way], rows, width)
+    back = _table(net.weights, net.ways[c, 1 - way], rows, width)
+    turned = net.flip[c, 0] >= 0
+    forth_turned = _table(net.flipped, net.flip[c, way], width, rows)
+    back_turned = _table(net.flipped, net.flip[c, 1 - way], width, rows)
+    samples = many // per
+    more = extra[samples * n0 : samples * n1].reshape(samples, width)
     known, voltage_factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
     factor, held = net.row_w[r0 : r0 + rows], grip.held[p0:n0]
     low, high, law = net.low[p0:n0], net.high[p0:n0], net.law[c - 1]
@@ -293,7 +314,9 @@ def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: 
         if settled[v] == 0:
             for lane in range(v, v + lanes):
                 _begin(onward[lane], net.bias[n0:n1], net.steady[n0:n1])
-                peak[lane] = _peak(above[lane])
+                if way != 0:
+                    _add(onward[lane], more[v // per])
+                peak[lane] = _peak(above[lane]) if len(back) else net.weights.dtype.type(0)
     for c0 in range(0, rows, chunk):
         c1 = min(c0 + chunk, rows)
         e1 = min(c1, size)  # rows from there on are constant lines
@@ -301,15 +324,16 @@ def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: 
             if settled[v] != 0:
                 continue
             if turned:
-                count = _nonzero(0, width, above, v, lanes, picked)
-                for lane in range(v, v + lanes):
-                    left[lane] = 0
-                _add_rows(flipped, picked, count, above, v, lanes, left)
-                for lane in range(v, v + lanes):
-                    _join(into[lane], left[lane], factor)
+                if len(back):
+                    count = _nonzero(0, width, above, v, lanes, picked)
+                    for lane in range(v, v + lanes):
+                        left[lane] = 0
+                    _add_rows(back_turned, picked, count, above, v, lanes, left)
+                    for lane in range(v, v + lanes):
+                        _join(into[lane], left[lane], factor)
             elif peak[v] != 0 or peak[v + lanes - 1] != 0:
                 count = _loose(c0, e1, v, lanes, into, grip, p0, peak, picked)
-                _add_dots(table, picked, count, above, v, lanes, factor, into)
+                _add_dots(back, picked, count, above, v, lanes, factor, into)
             for lane in range(v, v + lanes):
                 if law != 0:
                     junction_start = net.junction_start[p0 + c0 : p0 + e1 + 1]
@@ -318,17 +342,16 @@ def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: 
                         junction_start, net.junctions, net.fixed,
                     )  # fmt: skip
                 else:
-                    step = _clamped(
-                        below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1]
-                    )
+                    step = _clamped(below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1])
                 if not step <= move[lane]:
                     move[lane] = step
                 _row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
             if turned:
-                _add_dots(flipped, picked, _all(width, picked), left, v, lanes, net.unit, onward)
-            else:
+                if len(forth):
+                    _add_dots(forth_turned, picked, _all(width, picked), left, v, lanes, net.unit, onward)
+            elif len(forth):
                 count = _nonzero(c0, c1, left, v, lanes, picked)
-                _add_rows(table, picked, count, left, v, lanes, onward)
+                _add_rows(forth, picked, count, left, v, lanes, onward)
     if lanes < per:
         for v in range(first, last, per):
             if settled[v] == 0:
@@ -343,6 +366,7 @@ def _set_outputs(first, last, many, per, grip, nudging, net, phase):  # type: ig
     n0, n1 = net.node[groups - 1], net.node[groups]
     size = n1 - n0
     settled, move, held = phase.settled, phase.move, grip.held[n0:n1]
+    low, high = net.low[n0:n1], net.high[n0:n1]
     own = phase.state[many * n0 : many * n1].reshape(many, size)
     into = phase.into[many * n0 : many * n1].reshape(many, size)
     plain = net.plain != 0
@@ -352,10 +376,10 @@ def _set_outputs(first, last, many, per, grip, nudging, net, phase):  # type: ig
             b = v // per
             k = v - b * per
             if plain:
-                step = _plain_outputs(own, v, into, held, beta[k], target, freeze[k], error, b)
+                step = _plain_outputs(own, v, into, held, low, high, beta[k], target, freeze[k], error, b)
             else:
                 step = _outputs(
-                    own, v, into, held, beta[k], target, freeze[k], error, b, net.partner, net.position
+                    own, v, into, held, low, high, beta[k], target, freeze[k], error, b, net.partner, net.position
                 )
             if not step <= move[v]:
                 move[v] = step
@@ -408,11 +432,12 @@ def bounded(v, many, net, phase):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def relax(first, last, many, per, current, grip, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
+def relax(first, last, many, per, current, way, extra, grip, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
     """Let the lanes ``first`` to ``last`` of one phase settle.
 
     ``many`` is how many lanes the arrays of ``phase`` hold, ``per`` how many there are per sample: 1, or 2 that
     start from the same voltages. ``current`` (B, n0) is the clamped lines' current into the first group.
+    With ``way`` = 1 all crossbars behind the first are turned round, and ``extra`` flows in (see :func:`twist`).
     Two lanes of a sample differ by their nudges alone, which reach one group more in each sweep.
     """
     groups = len(net.shape)
@@ -429,13 +454,67 @@ def relax(first, last, many, per, current, grip, nudging, stop, net, phase):  # 
                 _begin_lit(
                     phase.into[v * size : (v + 1) * size], net.bias[:size], net.steady[:size], current[v // per]
                 )
+                if way != 0:
+                    _add(phase.into[v * size : (v + 1) * size], extra[v // per * size : (v // per + 1) * size])
         if not unsettled:
             break
         for c in range(1, groups):
             lanes = per if sweep + c > groups else np.int64(1)
-            _pass_through(first, last, many, per, lanes, c, grip, net, phase)
+            _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase)
         _set_outputs(first, last, many, per, grip, nudging, net, phase)
         _judge(first, last, many, per, sweep, stop, net, phase)
     for v in range(first, last):
         if not bounded(v, many, net, phase):
             phase.settled[v] = -stop.sweeps
+
+
+@compiled
+def _inflow(first, last, many, c, way, state, net, phase, onward, backward):  # type: ignore[no-untyped-def]
+    """Add what crossbar ``c`` carries at ``state``, forth into ``onward`` (B, n_c) and back into ``backward``."""
+    p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
+    size, width = n0 - p0, n1 - n0
+    r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
+    forth = _table(net.weights, net.ways[c, way], rows, width)
+    back = _table(net.weights, net.ways[c, 1 - way], rows, width)
+    below = state[many * p0 : many * n0].reshape(many, size)
+    above = state[many * n0 : many * n1].reshape(many, width)
+    left = phase.row[: many * rows].reshape(many, rows)
+    one = np.int64(1)
+    for v in range(first, last):
+        _row_voltages(0, rows, left[v], below[v], net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
+        if len(forth):
+            count = _nonzero(0, rows, left, v, one, phase.picked)
+            _add_rows(forth, phase.picked, count, left, v, one, onward)
+        if len(back):
+            factor = net.row_w[r0 : r0 + rows]
+            _add_dots(back, phase.picked, _all(size, phase.picked), above, v, one, factor, backward)
+
+
+@compiled
+def twist(first, last, many, net, phase, extra):  # type: ignore[no-untyped-def]
+    """Set the currents ``extra`` that keep a phase with its crossbars turned round where the free phase is.
+
+    Let f(s) be what flows into the nodes, J its Jacobian and s₀ the free phase. Kirchhoff's law of the phase whose
+    response is that of Jᵀ is f(s) − (J − Jᵀ)(s − s₀) = 0 (Scurria et al. 2026). J and Jᵀ differ by the directions
+    of the crossbars alone: with crossbars turned round, what is left is (J − Jᵀ) s₀, a constant current.
+    """
+    for g in range(len(net.shape)):
+        size = net.node[g + 1] - net.node[g]
+        for k in range(many * net.node[g] + first * size, many * net.node[g] + last * size):
+            extra[k] = 0
+            phase.into[k] = 0
+    for way in range(2):
+        for c in range(1, len(net.shape)):
+            if net.ways[c, 0] == net.ways[c, 1]:
+                continue
+            p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
+            _inflow(
+                first, last, many, c, way, phase.state, net, phase,
+                phase.into[many * n0 : many * n1].reshape(many, n1 - n0),
+                phase.into[many * p0 : many * n0].reshape(many, n0 - p0),
+            )  # fmt: skip
+        for g in range(len(net.shape)):
+            size = net.node[g + 1] - net.node[g]
+            for k in range(many * net.node[g] + first * size, many * net.node[g] + last * size):
+                extra[k] = phase.into[k] if way == 0 else extra[k] - phase.into[k]
+                phase.into[k] = 0

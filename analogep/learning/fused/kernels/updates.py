@@ -112,12 +112,15 @@ def _total(line):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=ELEMENTWISE)
-def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live):  # type: ignore[no-untyped-def]
+def update_inner(  # type: ignore[no-untyped-def]
+    table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live, mutual
+):
     """Update a tile of a crossbar between groups, from column ``first`` on.
 
     g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B + 1, ·) and sums s (B + 1, ·) of the two
-    phases, for all rows but for the tile's columns alone, the last of B + 1 samples being all zeros; ``share`` (R,)
-    gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
+    phases, for all rows but for the tile's columns alone, the last of B + 1 samples being all zeros; ``share``
+    (R,) gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
+    Transconductances (``mutual``) have the mixed terms d_r s_c + s_r d_c alone, and no sums.
     """
     rows, size, batch = len(share), len(sums), len(dr) - 1
     zero = table.dtype.type(0)
@@ -126,7 +129,7 @@ def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratc
     for j in range(size):
         own[j] = zero
         sums[j] = zero
-    for b in range(batch):
+    for b in range(0 if mutual else batch):
         for j in range(size):
             own[j] += dc[b, j] * sc[b, j]
     for r in range(rows):
@@ -134,7 +137,7 @@ def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratc
         level = zero
         count = 0
         for b in range(batch):
-            level += dr[b, r] * sr[b, r]
+            level += zero if mutual else dr[b, r] * sr[b, r]
             live[count] = b
             count += dr[b, r] != 0 or sr[b, r] != 0
         for k in range(count, count + 4):
@@ -176,28 +179,37 @@ def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratc
                 a = min(max(line[j] - rate * (rest[j] + level), lo), hi)
                 line[j] = a
                 sums[j] += a
-        share[r] = _total(line)
+        share[r] = zero if mutual else _total(line)
+    if mutual:
+        for j in range(size):
+            sums[j] = zero
 
 
 @compiled
 def turn(net, c):  # type: ignore[no-untyped-def]
-    """Copy a narrow crossbar column by column."""
-    start = net.flip[c]
-    if start < 0:
-        return
+    """Copy the tables of a narrow crossbar column by column."""
     rows, width = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
-    table = net.weights[net.shape[c, 3] : net.shape[c, 3] + rows * width].reshape(rows, width)
-    flipped = net.flipped[start : start + rows * width].reshape(width, rows)
-    for r in range(rows):
-        for j in range(width):
-            flipped[j, r] = table[r, j]
+    for way in range(2):
+        start, own = net.flip[c, way], net.ways[c, way]
+        if start < 0 or (way == 1 and start == net.flip[c, 0]):
+            continue
+        table = net.weights[own : own + rows * width].reshape(rows, width)
+        flipped = net.flipped[start : start + rows * width].reshape(width, rows)
+        for r in range(rows):
+            for j in range(width):
+                flipped[j, r] = table[r, j]
 
 
 @compiled(fastmath=ELEMENTWISE)
 def recount(net, features, constants):  # type: ignore[no-untyped-def]
-    """Set what follows from a network's weights: column sums and row shares, in the order in which updates do."""
+    """Set what follows from a network's weights: column sums and row shares, in the order in which updates do.
+
+    Transconductances load no node: their sums stay zero.
+    """
     for c in range(1, len(net.shape)):
         turn(net, c)
+    if net.mutual:
+        return
     for t in range(len(net.tiles)):
         c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
         width = last - first
@@ -226,7 +238,7 @@ def recount(net, features, constants):  # type: ignore[no-untyped-def]
         rows, columns = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
         s0 = net.share_start[c] + net.tiles[t, 3] * rows
         for r in range(rows):
-            start = net.shape[c, 3] + r * columns + first
+            start = net.ways[c, 0] + r * columns + first
             line = net.weights[start : start + width]
             for j in range(width):
                 sums[j] += line[j]
