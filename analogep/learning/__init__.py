@@ -7,6 +7,7 @@ from analogep.learning.audit import Audit, AuditRow, audit
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost, SquaredError
 from analogep.learning.gradient import Gradient
+from analogep.learning.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
 from analogep.learning.optimizer import SGD, Adam, Optimizer
 from analogep.learning.oracles import Adjoint, FiniteDifference
 from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
@@ -23,16 +24,19 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cost",
+    "DoubledStateEP",
     "EquilibriumPropagation",
     "Exponential",
     "FiniteDifference",
     "Gradient",
     "NativeSolver",
+    "NonReciprocalEP",
     "Optimizer",
     "Rule",
     "Schedule",
     "Solver",
     "SquaredError",
+    "VectorFieldEP",
     "WarmUp",
     "audit",
     "energy_scale",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -12,12 +13,28 @@ from analogep.errors import InputError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 NudgeForm = Literal["error", "frozen"]
 NUDGE_FORMS: tuple[str, ...] = get_args(NudgeForm)
 
 
 class Cost(Protocol):
-    """A cost per sample C(o, y), o being the outputs (B, O) [V]."""
+    """A cost per sample C(o, y) [V²], o being the outputs (B, O) [V]."""
+
+    @property
+    def name(self) -> str:
+        """Name in configurations and messages."""
+        ...
+
+    @property
+    def curvature(self) -> float:
+        """Bound on the eigenvalues of ∂²C/∂o²; β times it is a nudge's largest conductance [S]."""
+        ...
+
+    @property
+    def analytic(self) -> bool:
+        """Whether gradient and nudges are analytic functions of complex outputs, as holomorphic rules need."""
+        ...
 
     def value(self, outputs: Array, targets: Array) -> Array:
         """Return C (B,)."""
@@ -28,8 +45,48 @@ class Cost(Protocol):
         ...
 
     def nudge(self, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
-        """Return the nudge of strength ``beta``; ``outputs`` are those of the free phase."""
+        """Return the nudge of strength ``beta`` [S]; ``outputs`` are those of the free phase."""
         ...
+
+
+class CurvedCost(Cost, Protocol):
+    """A cost with second derivatives, whose error-dependent nudge is :class:`CostNudge`."""
+
+    def hessian(self, outputs: Array, targets: Array) -> Array:
+        """Return ∂²C/∂o² (B, O, O)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CostNudge:
+    """The error-dependent nudge of any cost: currents β ∂C/∂o [A] at the outputs as they are, β in siemens."""
+
+    cost: CurvedCost
+    beta: float
+    targets: Array
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return β ∂C/∂o (B, O) [A] and β ∂²C/∂o² (B, O, O) [S]."""
+        current = self.beta * self.cost.gradient(outputs, self.targets)
+        return current, self.beta * self.cost.hessian(outputs, self.targets)
+
+    def select(self, samples: Index) -> CostNudge:
+        """Return the nudge of some samples of the batch."""
+        return CostNudge(self.cost, self.beta, self.targets[samples])
+
+
+def nudge_of(cost: CurvedCost, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
+    """Return a cost's nudge of strength ``beta`` [S], of either form."""
+    check_nudge_form(form)
+    if form == "error":
+        return CostNudge(cost, beta, targets)
+    return CurrentNudge(beta * cost.gradient(outputs, targets))
+
+
+def check_nudge_form(form: str) -> None:
+    """Raise :class:`InputError` unless the form is one of :data:`NUDGE_FORMS`."""
+    if form not in NUDGE_FORMS:
+        raise InputError(f"unknown nudge form {form!r}; use one of {', '.join(NUDGE_FORMS)}")
 
 
 class SquaredError:
@@ -40,6 +97,8 @@ class SquaredError:
     """
 
     name = "squared_error"
+    curvature = 1.0
+    analytic = True
 
     def value(self, outputs: Array, targets: Array) -> Array:
         """Return ½ ‖o − y‖² (B,) [V²]."""
@@ -52,11 +111,8 @@ class SquaredError:
 
     def nudge(self, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
         """Return the nudge of strength ``beta`` [S]; see the class."""
-        if form == "error":
-            return ConductanceNudge(beta, targets)
-        if form == "frozen":
-            return CurrentNudge(beta * (outputs - targets))
-        raise InputError(f"unknown nudge form {form!r}; use one of {', '.join(NUDGE_FORMS)}")
+        check_nudge_form(form)
+        return ConductanceNudge(beta, targets) if form == "error" else CurrentNudge(beta * (outputs - targets))
 
 
 def target_array(circuit: Circuit, targets: ArrayLike, batch: int) -> Array:

@@ -13,7 +13,7 @@ from analogep.circuit import Circuit
 from analogep.devices import MultiPort
 from analogep.errors import InputError, RuleError
 from analogep.learning.beta import largest_safe_beta
-from analogep.learning.costs import NUDGE_FORMS, Cost, NudgeForm, SquaredError, target_array
+from analogep.learning.costs import Cost, NudgeForm, SquaredError, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
 from analogep.learning.scaling import require_energy
 from analogep.solve import Method, NewtonOptions, Nudge, Solution, operating_point
@@ -21,6 +21,7 @@ from analogep.solve import Method, NewtonOptions, Nudge, Solution, operating_poi
 Array = NDArray[np.float64]
 Variant = Literal["positive", "negative", "centered"]
 VARIANTS: tuple[str, ...] = get_args(Variant)
+AnyVariant = Literal["positive", "negative", "centered", "random"]
 Inputs = ArrayLike | Mapping[str, ArrayLike]
 SQUARED_ERROR = SquaredError()
 
@@ -28,6 +29,28 @@ SQUARED_ERROR = SquaredError()
 def phase_betas(variant: Variant, beta: float) -> tuple[float, float]:
     """Return β [S] of the two phases whose difference a variant takes; 0 is the free phase."""
     return {"positive": (0.0, beta), "negative": (-beta, 0.0)}.get(variant, (-beta, beta))
+
+
+def check_variant(variant: str, known: tuple[str, ...] = VARIANTS) -> None:
+    """Raise :class:`InputError` unless the variant is one of those known."""
+    if variant not in known:
+        raise InputError(f"unknown variant {variant!r}; use one of {', '.join(known)}")
+
+
+def check_beta(beta: float) -> None:
+    """Raise :class:`InputError` unless β [S] is finite and positive."""
+    if not (0 < beta < np.inf):
+        raise InputError(f"β = {beta:g} S must be finite and positive; choose the sign by the variant")
+
+
+def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
+    """Raise :class:`InputError` if nudged by −β the circuit may have no unique equilibrium."""
+    limit = largest_safe_beta(circuit)
+    if beta * cost.curvature >= limit:
+        raise InputError(
+            f"β = {beta:g} S is not below {limit / cost.curvature:.4g} S: {limit:.4g} S hold the outputs, and "
+            "nudged by −β the circuit has no unique equilibrium. Use a smaller β or the positive variant"
+        )
 
 
 class Solver(Protocol):
@@ -82,33 +105,40 @@ class EquilibriumPropagation:
     """Equilibrium propagation (Scellier & Bengio 2017; Kendall et al. 2020, theorem 1).
 
     dC/dθ ≈ [∂E/∂θ(v_{β₂}) − ∂E/∂θ(v_{β₁})] / (β₂ − β₁) with (β₁, β₂) = (0, β) for ``positive``, (−β, 0) for
-    ``negative`` and (−β, β) for ``centered``, whose bias is O(β²) instead of O(β). Behind amplifiers the local
-    estimate is multiplied by the energy's scale; both are in the result.
+    ``negative`` and (−β, β) for ``centered``, whose bias is O(β²) instead of O(β). ``random`` draws ``positive``
+    or ``negative`` for every batch, so that the bias of first order averages out over batches at the price of two
+    phases (Scellier & Bengio 2017, section 5.2). Behind amplifiers the local estimate is multiplied by the
+    energy's scale; both are in the result.
 
     Attributes
     ----------
     beta
         Nudging strength β [S] for the squared error.
     variant
-        ``"positive"``, ``"negative"`` or ``"centered"``.
+        ``"positive"``, ``"negative"``, ``"centered"`` or ``"random"``.
     nudge
         ``"error"``: the nudge follows the error as it shrinks; ``"frozen"``: fixed at the free phase's.
     check
         Whether a repelling nudge is checked against the largest β that keeps the problem convex.
+    rng
+        Draws the signs of the random variant, one for each call of :meth:`gradient`; no other variant has one.
     """
 
     beta: float = 1e-6
-    variant: Variant = "centered"
+    variant: AnyVariant = "centered"
     nudge: NudgeForm = "error"
     check: bool = True
+    rng: np.random.Generator | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not (0 < self.beta < np.inf):
-            raise InputError(f"β = {self.beta:g} S must be finite and positive; choose the sign by the variant")
-        if self.variant not in VARIANTS:
-            raise InputError(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
-        if self.nudge not in NUDGE_FORMS:
-            raise InputError(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
+        check_beta(self.beta)
+        check_variant(self.variant, get_args(AnyVariant))
+        check_nudge_form(self.nudge)
+        if (self.variant == "random") != isinstance(self.rng, np.random.Generator):
+            raise InputError(
+                f"variant {self.variant!r} with rng = {self.rng!r}; the random variant, and no other, needs a "
+                "numpy.random.Generator, such as numpy.random.default_rng(seed)"
+            )
 
     @property
     def name(self) -> str:
@@ -150,15 +180,15 @@ class EquilibriumPropagation:
             if bank.trainable and issubclass(bank.device, MultiPort) and not bank.device.reciprocal:
                 raise RuleError(
                     f"{self.name} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
-                    "use the Adjoint rule"
+                    "use NonReciprocalEP or the Adjoint rule"
                 )
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array))
         if self.check and self.variant != "positive" and self.nudge == "error":
-            self._check_beta(circuit)
+            check_convex(circuit, self.beta, cost)
         free = solver(circuit, array)
         outputs = free.outputs
-        betas = phase_betas(self.variant, self.beta)
+        betas = phase_betas(self._drawn(), self.beta)
         phases: list[Solution] = []
         start: Solution | Array = free
         for beta in betas:
@@ -180,10 +210,9 @@ class EquilibriumPropagation:
             {"betas": betas, "phases": tuple(phases)},
         )
 
-    def _check_beta(self, circuit: Circuit) -> None:
-        limit = largest_safe_beta(circuit)
-        if self.beta >= limit:
-            raise InputError(
-                f"β = {self.beta:g} S is not below {limit:.4g} S, the conductance that holds the outputs: "
-                "nudged by −β the circuit has no unique equilibrium. Use a smaller β or the positive variant"
-            )
+    def _drawn(self) -> Variant:
+        """Return the variant, a random one's drawn."""
+        if self.variant != "random":
+            return self.variant
+        assert self.rng is not None
+        return "positive" if self.rng.integers(2) else "negative"

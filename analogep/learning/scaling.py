@@ -51,7 +51,8 @@ def require_energy(circuit: Circuit, rule: str) -> EnergyScale:
     scale = energy_scale(circuit)
     if scale.culprit is not None:
         raise RuleError(
-            f"{rule} needs a reciprocal circuit, and {scale.culprit}; use the Adjoint rule for this circuit"
+            f"{rule} needs a reciprocal circuit, and {scale.culprit}; use NonReciprocalEP or the Adjoint rule for "
+            "this circuit"
         )
     return scale
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 
 _BLOCKING = 1e9  # [A]
 _ROUNDS = 10  # solves at most that part the currents of ideal diodes
+_LONGEST = 60  # steps of a doubled state, the last of them 3^60 times as long as the first
 _EXACT = 1e-12  # what the last of them may leave, relative to the right-hand side
 
 
@@ -43,9 +45,57 @@ def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array,
     system, entries = _linearise(free, inputs)
     model = system.model
     lam = _solve(model, entries, _project(system, pull, model.t), transpose=True)
-    unknown = model.plan.unknown
-    nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else 0.0 * system.known
+    return spread(model, lam)
+
+
+def spread(model: Model, lam: Array) -> tuple[Array, dict[int, Array]]:
+    """Return adjoints (B, n) of the solver's equations as those of nodes and branches; see above."""
+    unknown, none = model.plan.unknown, np.zeros((len(lam), len(model.circuit.nodes)))
+    nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else none
     return nodes, model.branch_currents(lam)
+
+
+def doubled_state(
+    free: Solution, inputs: Array, force: Array, tolerance: float
+) -> tuple[Array, dict[int, Array], int]:
+    """Let the second half d of a doubled circuit settle: C dd/dt = −Jᵀd − ∂/∂x (force · o), from d = 0.
+
+    J is the Jacobian at the free equilibrium, at which the first half m rests. Every node has a capacitor of its
+    own conductance times one unit of time. Implicit Euler steps that grow threefold follow d until the current
+    into the capacitors is below ``tolerance`` times the largest force.
+
+    Parameters
+    ----------
+    free, inputs
+        The free equilibrium and its inputs (B, I) [V].
+    force
+        Per output, (B, O) [A].
+    tolerance
+        Where d counts as settled.
+
+    Returns
+    -------
+    tuple
+        d at the nodes (B, N) and of the branch equations, as for :func:`adjoint_voltages`; number of steps. NaN
+        where it does not settle.
+    """
+    system, entries = _linearise(free, inputs)
+    model = system.model
+    rhs = -_project(system, force, model.t)
+    size = np.abs(rhs).max(axis=1, initial=0.0)
+    capacitance = np.zeros(model.plan.size)
+    nodes = len(model.plan.nodes)
+    largest = float(model.linear_diagonal[:nodes].max(initial=0.0)) or 1e-6
+    capacitance[:nodes] = np.maximum(model.linear_diagonal[:nodes], 1e-9 * largest)
+    d, left, rate, steps = np.zeros_like(rhs), np.full(len(rhs), np.inf), 1.0, 0
+    while steps < _LONGEST and not (left <= tolerance * size).all():
+        charge = rate * capacitance
+        solver = linear_solver(model, sp.csr_array(sp.diags_array(charge)))
+        last, d = d, solver.solve(entries, rhs + charge * d, transpose=True)
+        left = np.abs(charge * (d - last)).max(axis=1, initial=0.0)
+        rate, steps = rate / 3.0, steps + 1
+    d = np.where((left <= tolerance * size)[:, None], d, np.nan)
+    return *spread(model, d), steps
 
 
 def left_open(free: Solution, inputs: Array, sample: int) -> str:

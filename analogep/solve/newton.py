@@ -7,6 +7,7 @@ the batch as they converge. What to try when it fails is in :mod:`analogep.solve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +21,7 @@ from analogep.solve.model import Model, scatter_add
 from analogep.solve.system import Evaluation, System
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,28 @@ class NewtonOptions:
         )
 
 
+class Term(Protocol):
+    """Something that a method adds to Kirchhoff's law of a batch."""
+
+    @property
+    def conductance(self) -> sp.csr_array:
+        """The part of its slopes that all samples share, (n, n) [S]."""
+        ...
+
+    @property
+    def rounding(self) -> Array:
+        """Conductance (n,) [S] at each row whose currents it rounds."""
+        ...
+
+    def currents(self, x: Array, samples: Index) -> Array:
+        """Return what it adds to the residual of some samples of the batch at their unknowns x (b, n), (b, n)."""
+        ...
+
+    def entries(self, x: Array, samples: Index) -> Array | None:
+        """Return the rest of its slopes at the positions of ``Slots``, (b, S); ``None`` if there is none."""
+        ...
+
+
 @dataclass(frozen=True)
 class Anchor:
     """A linear term that a method adds to Kirchhoff's law: R += G (x − target) + current.
@@ -78,6 +102,20 @@ class Anchor:
     target: Array
     current: Array | None = None
 
+    @property
+    def rounding(self) -> Array:
+        """See :class:`Term`."""
+        out: Array = abs(self.conductance.diagonal())
+        return out
+
+    def currents(self, x: Array, samples: Index) -> Array:
+        """See :class:`Term`."""
+        out: Array = (self.conductance @ (x - self.target[samples]).T).T
+        return out if self.current is None else out + self.current[samples]
+
+    def entries(self, x: Array, samples: Index) -> None:
+        """Return nothing: all samples share G."""
+
 
 @dataclass(frozen=True)
 class NewtonResult:
@@ -94,7 +132,7 @@ def newton(
     system: System,
     x0: Array,
     options: NewtonOptions,
-    anchor: Anchor | None = None,
+    anchor: Term | None = None,
     tangent: sp.csr_array | None = None,
     by_element: bool = False,
     guess: bool = True,
@@ -110,7 +148,7 @@ def newton(
     options
         Tolerances.
     anchor
-        A linear term to add to Kirchhoff's law.
+        A term to add to Kirchhoff's law.
     tangent
         A matrix (n, n) to add to the Jacobian alone: it changes the steps, not the solution.
     by_element
@@ -136,16 +174,14 @@ def newton(
         evaluate = evaluate_by_element if by_element else System.evaluate
         ev = evaluate(part, x[alive], *contact.points)
         residual = ev.residual
-        if anchor is not None:
-            pull = x[alive] - anchor.target[alive]
-            residual = residual + (anchor.conductance @ pull.T).T
-            if anchor.current is not None:
-                residual = residual + anchor.current[alive]
         entries = model.slots.values(ev.slopes)
         bound = residual_bound(model, x[alive], ev, entries, options)
-        if anchor is not None:  # its currents round, too
+        if anchor is not None:
+            residual = residual + anchor.currents(x[alive], alive)
+            own = anchor.entries(x[alive], alive)
+            entries = entries if own is None else entries + own
             largest = np.maximum(1.0, np.abs(x[alive]).max(axis=1, initial=0.0))[:, None]
-            bound = bound + options.residual_tolerance * largest * abs(anchor.conductance.diagonal())
+            bound = bound + options.residual_tolerance * largest * anchor.rounding  # its currents round, too
         rows[alive] = residual
         done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
         converged[alive[done]] = True

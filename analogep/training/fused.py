@@ -40,6 +40,7 @@ class FusedRunner:
         assert isinstance(optimizer, SGD)
         self.problem, self.rule = problem, rule
         learning = config.learning
+        assert rule.variant != "random"
         settings = FusedSettings(
             rule.beta,
             rule.variant,
