@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analogep as aep
-from analogep.circuit import Bank, Circuit
-from analogep.devices import Diode, IdealDiode, Resistor, SinhResistor
+from analogep.circuit import Bank, Circuit, Topology, resistor_bank
+from analogep.devices import Diode, IdealDiode, Resistor, SinhResistor, TanhNeuron
 from analogep.errors import ConvergenceError, InputError
-from analogep.learning import EquilibriumPropagation, NativeSolver
+from analogep.learning import EquilibriumPropagation, NativeSolver, NonReciprocalEP, Rule, VectorFieldEP
 from analogep.learning.fused import FusedEpochs, FusedSettings, NotAChain, why_not
 from analogep.learning.fused.chain import Chain
-from analogep.networks import deep_resistive
-from analogep.networks.initial import positive_part
+from analogep.learning.signs import hashed_signs
+from analogep.networks import deep_resistive, glorot, hopfield, positive_part
 
 SAMPLES = 19
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -55,16 +55,40 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "sinh and clamps": {"hidden": "split", "diode": IdealDiode(), "bias": "lines", "sinh": 0.5},
     "linear": {"layers": [40], "hidden": "linear", "bias": "none"},
     "no hidden layer": {"layers": [], "hidden": "linear", "bias": "current"},
+    "hopfield": {"layers": [9, 8], "activation": "clipped_relu"},
+    "hopfield, wide output": {"layers": [9], "activation": "clipped_relu", "outputs": 40},
+    "saturating": {"layers": [9, 8], "activation": "tanh", "last": "identity"},
+    "feedforward": {"layers": [9, 8], "activation": "clipped_relu", "coupling": "forward"},
+    "non-reciprocal": {"layers": [9, 8], "activation": "clipped_relu", "coupling": "both"},
+    "non-reciprocal, wide": {"layers": [9, 40], "activation": "identity", "coupling": "both"},
 }
+RECIPROCAL = [name for name in NETWORKS if "coupling" not in NETWORKS[name]]
+"""Networks with an energy."""
 
 
 def network(name: str, seed: int = 3) -> Circuit:
     options = dict(NETWORKS[name])
     hidden = options.pop("layers", [9])
+    if "activation" in options:
+        return of_transconductances(hidden, seed, **options)
     v0 = options.pop("sinh", None)
     rng = np.random.default_rng(seed)
     circuit = deep_resistive([12, *hidden, 4], initial=positive_part(1.0), rng=rng, **options)
     return circuit if v0 is None else with_sinh(circuit, circuit.crossbars[0].columns, v0)
+
+
+def of_transconductances(
+    hidden: list[int], seed: int, outputs: int = 4, last: str = "", **options: Any
+) -> Circuit:
+    circuit = hopfield(
+        [12, *hidden, outputs], leak=1.0, initial=glorot(0.6), rng=np.random.default_rng(seed), **options
+    )
+    if last:  # the output neurons without what limits them
+        kept = tuple(bank for bank in circuit.banks if bank.name != f"neuron{len(hidden) + 1}")
+        ends = circuit.output_pairs
+        leak = resistor_bank("leak_out", ends, np.ones(len(ends)), [f"Rout{k}" for k in range(len(ends))])
+        circuit = replace(circuit, banks=(*kept, leak), topology=Topology())
+    return circuit
 
 
 def with_sinh(circuit: Circuit, nodes: np.ndarray, v0: float, trainable: bool = False) -> Circuit:
@@ -78,15 +102,15 @@ def with_sinh(circuit: Circuit, nodes: np.ndarray, v0: float, trainable: bool = 
     )
 
 
-def data(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Line voltages (S, 6) [V], half of them 0, and one-hot targets (S, 4) [V]."""
+def data(seed: int = 1, outputs: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Line voltages (S, 6) [V], half of them 0, and one-hot targets (S, O) [V]."""
     rng = np.random.default_rng(seed)
     lines = np.where(rng.random((SAMPLES, 6)) < 0.5, 0.0, 3.0 * rng.normal(size=(SAMPLES, 6)))
-    return lines, np.eye(4)[rng.integers(0, 4, SAMPLES)]
+    return lines, np.eye(outputs)[rng.integers(0, 4, SAMPLES)]
 
 
 def fused(circuit: Circuit, batch: int, given: FusedSettings, rate: float = 0.003) -> FusedEpochs:
-    lines, targets = data()
+    lines, targets = data(outputs=len(circuit.output_pairs))
     rates = dict.fromkeys(circuit.parameters, rate)
     return FusedEpochs(
         circuit,
@@ -100,11 +124,9 @@ def fused(circuit: Circuit, batch: int, given: FusedSettings, rate: float = 0.00
     )
 
 
-def by_the_rule(
-    circuit: Circuit, order: np.ndarray, batch: int, rule: EquilibriumPropagation
-) -> tuple[Circuit, np.ndarray]:
+def by_the_rule(circuit: Circuit, order: np.ndarray, batch: int, rule: Rule) -> tuple[Circuit, np.ndarray]:
     """Train with the general rule on Newton's phases: the trained circuit and each sample's cost, in order."""
-    lines, targets = data()
+    lines, targets = data(outputs=len(circuit.output_pairs))
     inputs = np.concatenate([lines, -lines], axis=1)
     costs = []
     for start in range(0, len(order), batch):
@@ -134,7 +156,7 @@ def test_a_chain_cut_anew_is_the_chain_cut_so_at_first(name: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["positive", "negative", "centered"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", RECIPROCAL)
 def test_an_epoch_is_what_the_rule_does(name: str, variant: Any) -> None:
     circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
     batch = 1 + len(name) % 5
@@ -149,17 +171,52 @@ def test_an_epoch_is_what_the_rule_does(name: str, variant: Any) -> None:
     np.testing.assert_allclose(run.outputs(lines), outputs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("direction", ["non_reciprocal", "vector_field"])
+@pytest.mark.parametrize("name", [n for n in NETWORKS if "activation" in NETWORKS[n]])
+def test_an_epoch_without_an_energy_is_what_the_rules_do(name: str, direction: Any) -> None:
+    circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
+    batch = 1 + len(name) % 5
+    # β is small, since the rule's correction is linear through an ideal diode's corner, and turned couplings are not
+    beta = 1e-5
+    run = fused(circuit, batch, FusedSettings(beta, direction=direction, tolerance=1e-13, threads=1))
+    assert run.run(order) == SAMPLES
+    rule = {"non_reciprocal": NonReciprocalEP, "vector_field": VectorFieldEP}[direction](beta)
+    wanted, costs = by_the_rule(circuit, order, batch, rule)
+    for block, value in wanted.parameters.items():
+        np.testing.assert_allclose(run.circuit.parameters[block], value, rtol=0, atol=1e-8, err_msg=block)
+    np.testing.assert_allclose(run.lost[order], costs, rtol=0, atol=1e-8)
+
+
+def test_a_circuit_without_an_energy_is_refused_where_one_is_needed() -> None:
+    with pytest.raises(InputError, match="has no energy"):
+        fused(network("non-reciprocal"), 4, FusedSettings(0.1))
+
+
+@pytest.mark.parametrize("name", ["clamped", "hopfield"])
+def test_random_signs_are_one_sided_updates_of_either_kind(name: str) -> None:
+    circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
+    signs = hashed_signs(order, 3)
+    assert {-1.0, 1.0} == set(signs)
+    run = fused(circuit, 3, FusedSettings(0.1, "random", tolerance=1e-13, threads=1))
+    run.run(order)
+    for k, sign in enumerate(signs):
+        rule = EquilibriumPropagation(0.1, "positive" if sign > 0 else "negative")
+        circuit, _ = by_the_rule(circuit, order[3 * k : 3 * k + 3], 3, rule)
+    for block, value in circuit.parameters.items():
+        np.testing.assert_allclose(run.circuit.parameters[block], value, rtol=0, atol=1e-11, err_msg=block)
+
+
 @pytest.mark.parametrize("sweeps", [1, 3])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", RECIPROCAL)
 def test_a_fixed_number_of_sweeps_is_that_of_the_layered_engine(name: str, sweeps: int) -> None:
     circuit = network(name)
     run = fused(circuit, SAMPLES, FusedSettings(0.1, sweeps=sweeps, threads=1))
     run.run(np.arange(SAMPLES))
-    lines, targets = data()
+    lines, targets = data(outputs=len(circuit.output_pairs))
     found = aep.operating_point(circuit, np.concatenate([lines, -lines], axis=1), sweeps=sweeps)
     costs = 0.5 * ((found.outputs - targets) ** 2).sum(axis=1)
     # Nodes with exponentials: an epoch's sweeps stop within Newton's quadratic reach, operating points go on.
-    newton = any(b.device in (Diode, SinhResistor) for b in circuit.banks)
+    newton = any(b.device in (Diode, SinhResistor, TanhNeuron) for b in circuit.banks)
     np.testing.assert_allclose(run.lost, costs, rtol=0, atol=1e-3 if newton else 1e-13)
 
 
@@ -185,7 +242,8 @@ def test_the_bits_depend_on_neither_threads_nor_pieces(
     name: str, batch: int, threads: int, chunk: int, precision: Any, sweeps: int
 ) -> None:
     circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
-    given_ = FusedSettings(0.1, sweeps=sweeps, tolerance=1e-6, precision=precision, threads=1)
+    direction: Any = "energy" if name in RECIPROCAL else "non_reciprocal"
+    given_ = FusedSettings(0.1, direction=direction, sweeps=sweeps, tolerance=1e-6, precision=precision, threads=1)
     whole = fused(circuit, batch, given_)
     whole.run(order)
     shared = fused(circuit, batch, replace(given_, threads=threads))

@@ -25,7 +25,10 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class LearningConfig(Section):
     """The gradient."""
 
-    variant: Literal["positive", "negative", "centered"] = "centered"
+    rule: Literal["equilibrium_propagation", "non_reciprocal", "vector_field"] = "equilibrium_propagation"
+    """What circuits without an energy need is non_reciprocal; vector_field leaves its correction out."""
+    variant: Literal["positive", "negative", "centered", "random"] = "centered"
+    """random: one-sided, with a sign of β that changes from update to update; for equilibrium propagation."""
     beta: Positive | Literal["auto"] = "auto"
     """Nudging strength [S], or "auto" to take what the program suggests for the first batch."""
     nudge: Literal["error", "frozen"] = "error"
@@ -39,6 +42,12 @@ class LearningConfig(Section):
     """Target of the right class [V]."""
     target_low: FiniteFloat = 0.0
     """Target of the other classes [V]."""
+
+    @model_validator(mode="after")
+    def _random_has_an_energy(self) -> LearningConfig:
+        if self.variant == "random" and self.rule != "equilibrium_propagation":
+            raise ValueError(f'variant = "random" belongs to rule = "equilibrium_propagation", not "{self.rule}"')
+        return self
 
 
 class TrainingConfig(Section):

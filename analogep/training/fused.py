@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.learning import SGD, EquilibriumPropagation
+from analogep.learning import SGD
 from analogep.learning.fused import FusedEpochs, FusedSettings, why_not
 from analogep.solve.compiled import is_kept
-from analogep.training.problem import Problem, Volts
+from analogep.training.problem import PhaseRule, Problem, Volts
 from analogep.training.runners import Arrays, Chunk, GeneralRunner
 
 Array = NDArray[np.float64]
@@ -35,16 +35,16 @@ def unfit(problem: Problem) -> str | None:
 class FusedRunner:
     """Compiled updates on a chain of crossbars; a batch that does not settle goes to Newton's method."""
 
-    def __init__(self, problem: Problem, rule: EquilibriumPropagation) -> None:
+    def __init__(self, problem: Problem, rule: PhaseRule) -> None:
         config, optimizer = problem.config, problem.optimizer
         assert isinstance(optimizer, SGD)
         self.problem, self.rule = problem, rule
         learning = config.learning
-        assert rule.variant != "random"
         settings = FusedSettings(
             rule.beta,
-            rule.variant,
-            rule.nudge,
+            learning.variant,
+            learning.nudge,
+            "energy" if learning.rule == "equilibrium_propagation" else learning.rule,
             learning.sweeps,
             max(learning.tolerance, 1e-13),
             learning.precision,

@@ -19,9 +19,11 @@ from analogep.learning import (
     EquilibriumPropagation,
     Exponential,
     NativeSolver,
+    NonReciprocalEP,
     Optimizer,
     Schedule,
     Solver,
+    VectorFieldEP,
     WarmUp,
     energy_scale,
     largest_safe_beta,
@@ -35,6 +37,9 @@ from analogep.training.encoders import CHUNK, VoltageEncoder, one_hot
 
 Array = NDArray[np.float64]
 
+
+PhaseRule = EquilibriumPropagation | NonReciprocalEP | VectorFieldEP
+"""Rules that compare a free phase with nudged ones."""
 
 Batch = slice | NDArray[np.int64]
 EVERY = slice(None)
@@ -95,7 +100,17 @@ class Problem:
     shuffle: np.random.Generator
     validation: Volts | None = None
 
-    def rule(self, circuit: Circuit) -> tuple[EquilibriumPropagation, str]:
+    def rule_at(self, beta: float) -> PhaseRule:
+        """Return the learning rule with a nudging strength β [S]; a random sign is the runner's to draw."""
+        learning = self.config.learning
+        if learning.rule == "equilibrium_propagation":
+            variant = "positive" if learning.variant == "random" else learning.variant
+            return EquilibriumPropagation(beta, variant, learning.nudge, check=False)
+        assert learning.variant != "random"
+        rule = NonReciprocalEP if learning.rule == "non_reciprocal" else VectorFieldEP
+        return rule(beta, learning.variant, learning.nudge)
+
+    def rule(self, circuit: Circuit) -> tuple[PhaseRule, str]:
         """Return the learning rule for ``circuit`` and, in a sentence, where its β comes from."""
         learning = self.config.learning
         if learning.beta == "auto":
@@ -105,7 +120,7 @@ class Problem:
         else:
             beta = float(learning.beta)
             reason = f"β = {beta:.3g} S from the configuration"
-        return EquilibriumPropagation(beta, learning.variant, learning.nudge, check=False), reason
+        return self.rule_at(beta), reason
 
     def check_beta(self, circuit: Circuit, beta: float) -> None:
         """Raise :class:`ConfigError` if −β would make the nudged phase non-convex."""
@@ -147,7 +162,7 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     encoder = VoltageEncoder.fitted(config.encoder, data.train)
     circuit = config.network.build(encoder.lines(data.train.features.shape[1]), data.outputs, initial_rng)
     culprit = energy_scale(circuit).culprit
-    if culprit is not None:
+    if culprit is not None and config.learning.rule == "equilibrium_propagation":
         key, remedy = config.network.reciprocity
         raise ConfigError("configuration", [Fault(key, f"{culprit}; equilibrium propagation needs {remedy}")])
     _optimizer(config.training, config.training.bounds).check(circuit)

@@ -6,6 +6,7 @@ To add one: a class with the members of :class:`Runner`, and its choice in ``run
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
-from analogep.learning import EquilibriumPropagation
+from analogep.learning.signs import hashed_signs
 from analogep.solve.groups import layered_plan
 from analogep.training.evaluation import wrong
-from analogep.training.problem import Problem, Volts
+from analogep.training.problem import PhaseRule, Problem, Volts
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -82,7 +83,7 @@ class Runner(Protocol):
 class GeneralRunner:
     """One gradient of the learning rule per batch: any circuit, engine and optimizer."""
 
-    def __init__(self, problem: Problem, rule: EquilibriumPropagation) -> None:
+    def __init__(self, problem: Problem, rule: PhaseRule) -> None:
         self.problem, self.rule = problem, rule
         self.circuit, self.engine = problem.circuit, str(problem.config.engine)
         self.memory: dict[str, Array] = {}
@@ -119,14 +120,18 @@ class GeneralRunner:
         """Do one update."""
         problem = self.problem
         inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
-        gradient = self.rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
+        rule = self.rule
+        if problem.config.learning.variant == "random":
+            sign = hashed_signs(batch, len(batch))[0]
+            rule = replace(rule, variant="positive" if sign > 0 else "negative")
+        gradient = rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
         new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
         self.circuit, self.memory = self.circuit.with_parameters(new), memory
         self.engine = gradient.free.engine
         return Chunk(gradient.cost, wrong(problem.data, problem.train, batch, gradient.free.outputs), 1)
 
 
-def runner_for(problem: Problem, rule: EquilibriumPropagation) -> Runner:
+def runner_for(problem: Problem, rule: PhaseRule) -> Runner:
     """Return the runner for what ``problem`` describes.
 
     Raises

@@ -114,7 +114,7 @@ class Chain:
         recount(self.net, self.lines.shape[1], len(self.extra))
 
     def _weights(self) -> NDArray[np.floating]:
-        """Return all conductances or transconductances [S] in the kernels' layout, without another float64 copy."""
+        """Return all (trans)conductances [S] in the kernels' layout, without another copy in float64."""
         shape, couplings = self.shape, self.circuit.couplings
         out = np.empty(shape.size, self.dtype)
         for c, way, first, last, table in self._tables(out, shape.tiles):

@@ -16,7 +16,8 @@ from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
 from analogep.learning.costs import NUDGE_FORMS, NudgeForm
 from analogep.learning.fused.chain import Chain
-from analogep.learning.rules import VARIANTS, Variant, phase_betas
+from analogep.learning.rules import VARIANTS, AnyVariant, phase_betas
+from analogep.learning.signs import hashed_signs
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -62,7 +63,7 @@ class FusedSettings:
     """
 
     beta: float
-    variant: Variant = "centered"
+    variant: AnyVariant = "centered"
     nudge: NudgeForm = "error"
     direction: Direction = "energy"
     sweeps: int = 0
@@ -74,8 +75,8 @@ class FusedSettings:
         faults = []
         if not 0 < self.beta < np.inf:
             faults.append(f"beta = {self.beta:g} S must be finite and positive")
-        if self.variant not in VARIANTS:
-            faults.append(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}")
+        if self.variant not in (*VARIANTS, "random"):
+            faults.append(f"unknown variant {self.variant!r}; use one of {', '.join(VARIANTS)}, random")
         if self.nudge not in NUDGE_FORMS:
             faults.append(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
         if self.direction not in DIRECTIONS:
@@ -94,7 +95,7 @@ class FusedSettings:
     @property
     def betas(self) -> tuple[float, float]:
         """β of the two phases [S]."""
-        return phase_betas(self.variant, self.beta)
+        return phase_betas("positive" if self.variant == "random" else self.variant, self.beta)
 
 
 @dataclass
@@ -236,21 +237,24 @@ class FusedEpochs:
             bias = chain.bias_block(g)
             bias_rates.append(0.0 if bias is None else scale * self.rates.get(bias, 0.0))
             bias_bounds.append(free if bias is None else self.bounds.get(bias, free))
-        arrays = [np.array(a, dtype=self.dtype) for a in ((b1, b2), rates, bias_rates, bounds, bias_bounds)]
         rule = DIRECTIONS.index(self.settings.direction)
-        return Step(arrays[0], self.settings.nudge == "frozen", *arrays[1:], self._signs(order), rule)
+        signs = np.ones(-(-len(order) // self.batch), self.dtype)
+        if self.settings.variant == "random":
+            signs = hashed_signs(order, self.batch).astype(self.dtype)
 
-    def _signs(self, order: Index) -> NDArray[np.floating]:
-        """Return the factor on β of each update of the samples ``order``: 1, or a sign hashed from its samples."""
-        updates = -(-len(order) // self.batch)
-        if self.settings.variant != "random":
-            return np.ones(updates, self.dtype)
-        mixed = order.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele et al. 2014)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-        odd = np.bitwise_xor.reduceat(mixed, np.arange(0, len(order), self.batch)) & np.uint64(1)
-        return np.where(odd == 0, 1.0, -1.0).astype(self.dtype)
+        def array(values: object) -> NDArray[np.floating]:
+            return np.array(values, dtype=self.dtype)
+
+        return Step(
+            array((b1, b2)),
+            self.settings.nudge == "frozen",
+            array(rates),
+            array(bias_rates),
+            array(bounds),
+            array(bias_bounds),
+            signs,
+            rule,
+        )
 
     def _stop(self, sweeps: int) -> object:
         from analogep.learning.fused.kernels.arrays import Stop

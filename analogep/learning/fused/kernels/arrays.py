@@ -17,11 +17,12 @@ class Net(NamedTuple):
 
     ``node`` (groups + 1,), ``shape`` (crossbars, 3): first and last of its rows in the row arrays, and columns;
     ``ways`` (crossbars, 2): where its tables forth and back begin, −1 for none. ``mutual`` is 1 for crossbars of
-    transconductances, which load no node. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds, columns of the tile) and
-    then its constant lines, the others row by row. ``sums`` (n,) are column sums, ``shares`` row sums by tile from
-    ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number within the crossbar. ``leak``,
-    ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained currents [A] of each node; ``low``
-    and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have junctions.
+    transconductances, which load no node. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds,
+    columns of the tile) and then its constant lines, the others row by row. ``sums`` (n,) are column sums,
+    ``shares`` row sums by tile from ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number
+    within the crossbar. ``leak``, ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained
+    currents [A] of each node; ``low`` and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have
+    junctions.
     A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars, 2) on, −1 for the
     others; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last group is
     output k.
