@@ -176,7 +176,7 @@ def test_an_epoch_is_what_the_rule_does(name: str, variant: Any) -> None:
 def test_an_epoch_without_an_energy_is_what_the_rules_do(name: str, direction: Any) -> None:
     circuit, order = network(name), np.random.default_rng(5).permutation(SAMPLES)
     batch = 1 + len(name) % 5
-    # β is small, since the rule's correction is linear through an ideal diode's corner, and turned couplings are not
+    # small β: the rule's correction is linear through an ideal diode's corner, and turned couplings are not
     beta = 1e-5
     run = fused(circuit, batch, FusedSettings(beta, direction=direction, tolerance=1e-13, threads=1))
     assert run.run(order) == SAMPLES
