@@ -143,10 +143,13 @@ def _ideal_diode(s: Sketch) -> None:
     s.add("ideal_diode", (a, s.old(a)), threshold=float(s.rng.uniform(-0.2, 0.7)))
 
 
-def _vccs(s: Sketch) -> None:
-    a, c = s.old(), s.old()
-    gain = float(s.rng.uniform(-10, 10)) * s.decades(s.decade * 1e-9, s.decade * 1e-4)
-    s.add("vccs", (a, s.old(a), c, s.old(c)), transconductance=gain)
+def _transconductance(kind: str) -> Callable[[Sketch], None]:
+    def add(s: Sketch) -> None:
+        a, c = s.old(), s.old()
+        gain = float(s.rng.uniform(-10, 10)) * s.decades(s.decade * 1e-9, s.decade * 1e-4)
+        s.add(kind, (a, s.old(a), c, s.old(c)), transconductance=gain)
+
+    return add
 
 
 def _inductor(s: Sketch) -> None:
@@ -206,8 +209,10 @@ CELLS: dict[str, Callable[[Sketch], None]] = {
     "diode": _pair("diode", saturation_current=(1e-18, 1e-6), emission=(1e-3, 2.0)),
     "ideal_diode": _ideal_diode,
     "sinh_resistor": _pair("sinh_resistor", conductance=(1e-9, 1e-2), v0=(0.05, 1.0)),
+    "tanh_neuron": _pair("tanh_neuron", conductance=(1e-9, 1e-2), saturation_voltage=(0.3, 10.0)),
     "vcvs": _driven("vcvs", "gain", 10.0),
-    "vccs": _vccs,
+    "vccs": _transconductance("vccs"),
+    "mutual_transconductance": _transconductance("mutual_transconductance"),
     "ccvs": _sensing("ccvs", "transresistance", ohmic=True),
     "cccs": _sensing("cccs", "gain", ohmic=False),
     "amplifier": _driven("amplifier", "voltage_gain", 10.0),

@@ -117,7 +117,7 @@ def read_transconductance(
     name, rows = table.name, table.rows
     if kind not in KINDS:
         raise ValueError(f"transconductance {name}: unknown kind {kind!r}; use one of {', '.join(KINDS)}")
-    known = {n.lower(): k for k, n in enumerate(table.nodes)}
+    known = {"0": 0} | {n.lower(): int(node) for n, node in zip(table.nodes, ends, strict=True)}
     shape = (rows, table.columns)
     found = {key: np.zeros(shape) for key in ("forward", "backward")[: 1 if kind == "forward" else 2]}
     given: set[str] = set()
@@ -127,9 +127,10 @@ def read_transconductance(
                 raise ValueError(f"'{entry.text.split()[0]}' does not fit this section")
             key = next((k for k in found if entry.name.lower().startswith(f"g{name}_{k}_".lower())), "forward")
             row, column = table.place(entry.name, f"g{name}_{key}_".lower())
-            into, of = (row, rows + column) if key == "backward" else (rows + column, row)
-            pins = tuple(known.get(n.lower(), -1) if n != "0" else None for n in entry.nodes)
-            if entry.letter != "G" or pins != (None, into, of, None):
+            row_node, column_node = ends[row], ends[rows + column]
+            into, of = (row_node, column_node) if key == "backward" else (column_node, row_node)
+            pins = tuple(known.get(n.lower(), -1) for n in entry.nodes)
+            if entry.letter != "G" or pins != (0, into, of, 0):
                 raise ValueError(f"{entry.name}: does not fit its place in crossbar {name}")
             if entry.key in given:
                 raise ValueError(f"crossbar {name}: {entry.name} is given twice")

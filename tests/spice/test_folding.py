@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from strategies import experiments
-from test_parity import Case, ordinary, resolvable
+from test_parity import Case, imprecise, ordinary, resolvable
 
 from analogep.circuit import Bank, Circuit, Crossbar
 from analogep.devices import Diode, Resistor
@@ -107,6 +107,8 @@ def test_random_circuits(case: Case) -> None:
     case = resolvable(case)
     assume(ordinary(case))
     report = compare(*case, timeout=20, fold_inputs=True)
+    if not report.passed:
+        assume(not imprecise(case, None, spice_operating_point(*case, timeout=20, fold_inputs=True).voltages))
     assert report.passed, str(report)
 
 
