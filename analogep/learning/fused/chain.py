@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -20,8 +20,14 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 TILE = 512
-"""Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
+"""Columns of an inner crossbar that are updated together: few enough for a working set in the first-level cache,
+enough for long runs through memory."""
 
+LINE = 64
+"""Bytes of a cache line."""
+
+SHARE = 256
+"""Columns of the first crossbar that are worth a tile, and so a thread, of their own."""
 
 NARROW = 32
 """Columns up to which a crossbar is also kept the other way round, so that inner loops are long."""
@@ -183,7 +189,7 @@ def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
 def _tiles(columns: list[int], rows: list[int], first_tiles: int) -> tuple[Index, Index, int]:
     tiles, starts, total = [], [], 0
     for c, width in enumerate(columns):
-        size = -(-width // min(first_tiles, width)) if c == 0 else TILE
+        size = -(-width // max(1, min(first_tiles, width // SHARE))) if c == 0 else TILE
         edges = [*range(0, width, size), width]
         tiles += [(c, a, b, k) for k, (a, b) in enumerate(pairwise(edges))]
         starts.append(total)
@@ -252,6 +258,13 @@ def _narrow(shape: Index, dtype: np.dtype[np.floating]) -> tuple[Index, NDArray[
     return np.where(sizes > 0, starts, -1).astype(np.int64), np.zeros(max(int(sizes.sum()), 1), dtype)
 
 
+def aligned(size: int, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """Return an uninitialised array (size,) that starts on a cache line, so that vectors do not straddle two."""
+    raw = np.empty(size * dtype.itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
 class Chain:
     """The values of a chain in the kernels' layout; training changes them in place.
 
@@ -264,7 +277,8 @@ class Chain:
     dtype
         ``float32`` or ``float64``.
     parts
-        How many tiles the first crossbar's columns are cut into, one per thread.
+        How many tiles the first crossbar's columns are cut into at most, one per thread; a tile has no fewer than
+        :data:`SHARE` columns.
 
     Attributes
     ----------
@@ -335,7 +349,7 @@ class Chain:
     def _weights(self) -> NDArray[np.floating]:
         """Return all conductances [S] in the kernels' layout; no second copy in float64 is made of them."""
         shape, crossbars = self.shape, self.circuit.crossbars
-        out = np.empty(sum(c.conductance.size for c in crossbars), self.dtype)
+        out = aligned(sum(c.conductance.size for c in crossbars), self.dtype)
         for c, first, last, table in self._tables(out, shape.tiles):
             g = crossbars[c].conductance
             if c:
@@ -358,29 +372,6 @@ class Chain:
             edges = [(int(a), int(b)) for tile, a, b, _ in tiles if tile == 0] if c == 0 else [(0, columns)]
             for a, b in edges:
                 yield c, a, b, weights[start + rows * a : start + rows * b].reshape(rows, b - a)
-
-    def cut(self, parts: int) -> None:
-        """Cut the first crossbar into ``parts`` tiles instead; nothing else changes."""
-        from analogep.learning.fused.kernels.updates import recount
-
-        old, net = self.shape, self.net
-        rows = [int(last - first) for first, last, _, _ in old.shape]
-        tiles, share_start, shares = _tiles([int(n) for n in old.shape[:, 2]], rows, parts)
-        weights = np.empty_like(net.weights)
-        before = list(self._tables(net.weights, old.tiles))
-        for c, first, last, table in self._tables(weights, tiles):
-            for k, a, b, there in before:
-                low, high = max(a, first), min(b, last)
-                if k == c and low < high:
-                    table[:, low - first : high - first] = there[:, low - a : high - a]
-        self.shape = replace(old, tiles=tiles, share_start=share_start, shares=shares)
-        self.net = net._replace(
-            weights=weights,
-            shares=np.zeros(max(shares, 1), self.dtype),
-            share_start=share_start,
-            tiles=tiles,
-        )
-        recount(self.net, self.lines.shape[1], len(self.extra))
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])

@@ -9,7 +9,7 @@ import numpy as np
 from analogep.solve.compiled import FINITE, SUMS, compiled
 from analogep.solve.kernels import solve_node
 
-CHUNK = 65536  # numbers of a crossbar that all lanes use while they are in the second-level cache
+CHUNK = 32768  # numbers of a crossbar that all lanes use while they are in the second-level cache
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
@@ -318,9 +318,7 @@ def _pass_through(first, last, many, per, lanes, c, grip, net, phase):  # type: 
                         junction_start, net.junctions, net.fixed,
                     )  # fmt: skip
                 else:
-                    step = _clamped(
-                        below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1]
-                    )
+                    step = _clamped(below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1])
                 if not step <= move[lane]:
                     move[lane] = step
                 _row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)

@@ -116,8 +116,8 @@ def update_inner(table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratc
     """Update a tile of a crossbar between groups, from column ``first`` on.
 
     g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B + 1, ·) and sums s (B + 1, ·) of the two
-    phases, for all rows but for the tile's columns alone, the last of B + 1 samples being all zeros; ``share`` (R,)
-    gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
+    phases, for all rows but for the tile's columns alone; the last of B + 1 samples is all zeros. ``share`` (R,)
+    gets the tile's part of the row sums, ``sums`` (tile,) its column sums; ``live`` (B + 4,) is scratch.
     """
     rows, size, batch = len(share), len(sums), len(dr) - 1
     zero = table.dtype.type(0)
