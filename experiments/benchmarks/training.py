@@ -35,6 +35,7 @@ import numpy as np
 
 from analogep.errors import EngineError
 from analogep.learning import EquilibriumPropagation
+from analogep.learning.fused.chain import aligned
 from analogep.learning.fused.kernels.updates import update_first
 from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
@@ -245,8 +246,10 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
         batch, hidden = of.config.training.batch, first[1]
         rng = np.random.default_rng(0)
         data = of.train.single(dtype=np.float32)
-        weights = rng.uniform(0.1, 0.2, (data.shape[1], 2, hidden)).astype(np.float32)
-        plain = weights.reshape(first).copy()
+        weights = aligned(2 * data.shape[1] * hidden, np.dtype(np.float32)).reshape(data.shape[1], 2, hidden)
+        weights[:] = rng.uniform(0.1, 0.2, weights.shape)
+        plain = aligned(weights.size, np.dtype(np.float32)).reshape(first)
+        plain[:] = weights.reshape(first)
         rows_of_all = sum(c.conductance.size for c in of.circuit.crossbars) // hidden
         whole = np.full((rows_of_all, hidden), 0.1, np.float32)
         shift = np.zeros((batch + 3, hidden), np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,10 +10,13 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import CurrentSource, Resistor
-from analogep.learning.fused.shape import Array, Index, chain_shape, cut_into_tiles, matrices
+from analogep.learning.fused.shape import Array, Index, chain_shape, matrices
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import layered_model, node_bounds
 from analogep.solve.model import model_for
+
+LINE = 64
+"""Bytes of a cache line."""
 
 NARROW = 32
 """Columns up to which a crossbar is also kept the other way round, so that inner loops are long."""
@@ -31,6 +33,13 @@ def _narrow(shape: Index, ways: Index, dtype: np.dtype[np.floating]) -> tuple[In
     return flip.astype(np.int64), np.zeros(max(int((own * sizes[:, None]).sum()), 1), dtype)
 
 
+def aligned(size: int, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """Return an uninitialised array (size,) that starts on a cache line, so that vectors do not straddle two."""
+    raw = np.empty(size * dtype.itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
 class Chain:
     """The values of a chain in the kernels' layout; training changes them in place.
 
@@ -43,7 +52,8 @@ class Chain:
     dtype
         ``float32`` or ``float64``.
     parts
-        How many tiles the first crossbar's columns are cut into, one per thread.
+        How many tiles the first crossbar's columns are cut into at most, one per thread; a tile has no fewer than
+        :data:`SHARE` columns.
 
     Attributes
     ----------
@@ -116,7 +126,7 @@ class Chain:
     def _weights(self) -> NDArray[np.floating]:
         """Return all (trans)conductances [S] in the kernels' layout, without another copy in float64."""
         shape, couplings = self.shape, self.circuit.couplings
-        out = np.empty(shape.size, self.dtype)
+        out = aligned(shape.size, self.dtype)
         for c, way, first, last, table in self._tables(out, shape.tiles):
             g = matrices(couplings[c])[way]
             assert g is not None
@@ -142,29 +152,6 @@ class Chain:
                 if way == 0 or start not in (-1, forth):
                     for a, b in edges:
                         yield c, way, a, b, weights[start + rows * a : start + rows * b].reshape(rows, b - a)
-
-    def cut(self, parts: int) -> None:
-        """Cut the first crossbar into ``parts`` tiles instead; nothing else changes."""
-        from analogep.learning.fused.kernels.updates import recount
-
-        old, net = self.shape, self.net
-        rows = [int(last - first) for first, last, _ in old.shape]
-        tiles, share_start, shares = cut_into_tiles([int(n) for n in old.shape[:, 2]], rows, parts)
-        weights = np.empty_like(net.weights)
-        before = list(self._tables(net.weights, old.tiles))
-        for c, way, first, last, table in self._tables(weights, tiles):
-            for k, other, a, b, there in before:
-                low, high = max(a, first), min(b, last)
-                if (k, other) == (c, way) and low < high:
-                    table[:, low - first : high - first] = there[:, low - a : high - a]
-        self.shape = replace(old, tiles=tiles, share_start=share_start, shares=shares)
-        self.net = net._replace(
-            weights=weights,
-            shares=np.zeros(max(shares, 1), self.dtype),
-            share_start=share_start,
-            tiles=tiles,
-        )
-        recount(self.net, self.lines.shape[1], len(self.extra))
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])

@@ -195,16 +195,16 @@ class FusedEpochs:
         self.choice = _Choice(most, fixed=settings.threads > 0)
         self.lost = np.zeros(len(lines))
         self.wrong = np.zeros(len(lines), np.bool_)
-        self._load(circuit, 1)
+        self.load(circuit)
         if settings.direction == "energy" and not self.chain.shape.reciprocal:
             raise InputError(
                 "fused epochs: the circuit has no energy, since couplings differ forth and back; use direction = "
                 '"non_reciprocal"'
             )
 
-    def _load(self, circuit: Circuit, parts: int) -> None:
-        self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=parts)
-        self.parts = parts
+    def load(self, circuit: Circuit) -> None:
+        """Take the parameters of ``circuit``, which has the same topology."""
+        self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
         net = self.chain.net
         lanes = sum(beta != 0 for beta in self.settings.betas)
         self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
@@ -215,10 +215,6 @@ class FusedEpochs:
     def circuit(self) -> Circuit:
         """The circuit with its present parameters."""
         return self.chain.circuit.with_parameters(self.chain.parameters())
-
-    def load(self, circuit: Circuit) -> None:
-        """Take the parameters of ``circuit``, which has the same topology."""
-        self._load(circuit, self.parts)
 
     def _step(self, factor: float, order: Index) -> object:
         from analogep.learning.fused.kernels.arrays import Step
@@ -299,9 +295,6 @@ class FusedEpochs:
         if not len(order):
             return 0
         threads = self.choice.next()
-        if threads != self.parts:
-            self.chain.cut(threads)
-            self.parts = threads
         began = time.perf_counter()
         net, lines = self.chain.net, Lines(self.data, self.chain.extra)
         order = np.ascontiguousarray(order, dtype=np.int64)

@@ -29,6 +29,9 @@ Index = NDArray[np.int64]
 TILE = 512
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
+SHARE = 256
+"""Columns of the first crossbar that are worth a tile, and so a thread, of their own."""
+
 
 class NotAChain(Exception):
     """Why the compiled epochs do not apply to a circuit; names an element."""
@@ -230,7 +233,7 @@ def cut_into_tiles(columns: list[int], rows: list[int], first_tiles: int) -> tup
     """Return the tiles of crossbars with so many columns and rows, where their row sums start, and how many."""
     tiles, starts, total = [], [], 0
     for c, width in enumerate(columns):
-        size = -(-width // min(first_tiles, width)) if c == 0 else TILE
+        size = -(-width // max(1, min(first_tiles, width // SHARE))) if c == 0 else TILE
         edges = [*range(0, width, size), width]
         tiles += [(c, a, b, k) for k, (a, b) in enumerate(pairwise(edges))]
         starts.append(total)

@@ -6,7 +6,8 @@ What makes them fast (Scellier 2024, section 4, and what follows from it):
   crossbar that applies the update of the batch before; lines at 0 V cost nothing;
 * the update of a crossbar is a product of rank 2B, applied and clipped in one pass, which also leaves the new
   row and column sums; nothing of shape (batch, rows, columns) exists;
-* two barriers per update are all that threads need: pairs of samples are shared out for the phases, tiles of
+* a sweep reads each later crossbar once, and no row of a node that stays at its bound;
+* two barriers per update are all that threads need: samples are shared out for the phases, tiles of
   columns for the update. Every number is computed by one thread, in an order that does not depend on how many
   there are, so the result is the same to the last bit for any number of threads.
 

@@ -9,7 +9,7 @@ import numpy as np
 from analogep.solve.compiled import FINITE, SUMS, compiled
 from analogep.solve.kernels import solve_node
 
-CHUNK = 65536  # numbers of a crossbar that all lanes use while they are in the second-level cache
+CHUNK = 32768  # numbers of a crossbar that all lanes use while they are in the second-level cache
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
