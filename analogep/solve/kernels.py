@@ -62,7 +62,7 @@ def _sinh(v, conductance, v0):  # type: ignore[no-untyped-def]
 
 @compiled
 def _reach(law, u, more):  # type: ignore[no-untyped-def]
-    """Return the voltage [V] above which an element at ``u`` carries ``more`` [A] than now, or a little less."""
+    """Return a voltage [V] at which an element draws at least ``more`` [A] beyond what it does at ``u``."""
     width = law[4]
     if law[7] != 0.0:
         i, _ = _sinh(u, law[3], width)
