@@ -3,7 +3,7 @@
 Run: python experiments/reproduce.py experiments/mnist/drn-xs.toml --seeds 5 [--quiet] [--set KEY=VALUE]
 
 Prints the test error of every seed after the last epoch, mean and standard deviation, and the time of training
-(evaluation and set-up apart).
+(evaluation and set-up apart), with the published test error beside it where the configuration names one.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def main() -> None:
         f"{config.name}: test error {statistics.mean(errors):.2%} ± {spread:.2%} (mean ± standard deviation over "
         f"{len(errors)} seeds, {min(errors):.2%} to {max(errors):.2%}); "
         f"training {statistics.median(times):.2f} s (median)"
+        + (f"; {config.published}" if config.published is not None else "")
     )
 
 

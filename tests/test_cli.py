@@ -222,6 +222,14 @@ def test_train_writes_a_whole_run_folder_and_names_what_it_skipped(command, tmp_
     assert "apt-get install ngspice" in skipped[0]
 
 
+def test_train_prints_the_published_result(command, tmp_path, no_ngspice):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY + '[published]\ntest_error = 0.25\nsource = "a paper"\n')
+    code, out, _ = command("train", config)
+    assert code == 0
+    assert "published test error 25.00% (a paper)" in out.splitlines()
+
+
 def test_training_in_a_missing_ngspice_writes_nothing(command, tmp_path, no_ngspice):
     (tmp_path / "tiny.toml").write_text(TINY)
     code, out, err = command("train", "tiny.toml", "--set", "engine=ngspice")

@@ -408,6 +408,33 @@ def test_kernel_diode_in_reverse_with_a_large_drop_over_its_resistance() -> None
         )
 
 
+@given(
+    law=st.one_of(
+        DEVICES["diode"].map(
+            lambda p: [p["saturation_current"], 0.0257 * p["emission"], p["gmin"], p["series_resistance"], 0.0]
+        ),
+        DEVICES["sinh_resistor"].map(lambda p: [p["conductance"], p["v0"], 0.0, 0.0, 1.0]),
+    ),
+    x=st.floats(-30.0, 30.0),
+    more=decades(1e-12, 1.0),
+)
+def test_where_an_element_draws_so_much_more_lies_no_further(law: list[float], x: float, more: float) -> None:
+    """A Newton step that ends there cannot end short of the root."""
+    table = np.array([1.0, 1.0, 1.0, *law])
+
+    def current(u: float) -> float:
+        if law[4]:
+            return float(kernels._sinh(u, law[0], law[1])[0])
+        return float(kernels._diode(u, *law[:4])[0])
+
+    u = x * law[1]
+    reach = kernels._reach(table, u, more)
+    wanted = current(u) + more
+    assert current(reach) >= wanted - 1e-9 * (abs(current(u)) + more)
+    if law[4] or (law[2] == 0.0 and current(u) >= 0.0):  # and for these it lies there
+        assert current(reach) == pytest.approx(wanted, rel=1e-9, abs=1e-9 * (abs(current(u)) + more))
+
+
 # --- where it declines ---------------------------------------------------------------------------------
 
 

@@ -87,6 +87,11 @@ READING = {
         "engine: .*'auto', 'fused', 'newton', 'layered', 'transient', 'ngspice' or 'pyspice'",
     ),
     "seed negative": ({"seed": -1}, "seed: "),
+    "published error in percent": (
+        {"published": {"test_error": 3.46, "source": "paper"}},
+        "published.test_error: .*less than or equal to 1",
+    ),
+    "published by nobody": ({"published": {"test_error": 0.03}}, "published.source: missing"),
     "name with a slash": ({"name": "a/b"}, "name: "),
     "name empty": ({"name": ""}, "name: "),
     "data set": ({"data/name": "letters"}, "data.name: "),
@@ -266,7 +271,7 @@ def test_a_file_goes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytest.M
 
 def toml_configs() -> list[Path]:
     experiments = Path(__file__).resolve().parent.parent / "experiments"
-    return [*shipped().values(), *sorted(experiments.glob("*.toml"))]
+    return [*shipped().values(), *sorted(experiments.rglob("*.toml"))]
 
 
 @pytest.mark.parametrize("path", toml_configs(), ids=lambda p: p.stem)
@@ -285,6 +290,7 @@ def test_toml_keeps_every_bit_and_every_default() -> None:
         "network/amplifier": [4.0, 1 / 3],
         "network/initial/high": 1e-4 / 3,
         "training/bounds": {"W1.conductance": [1e-300, 5e-324 + 1e-3]},
+        "published": {"test_error": 0.1 + 0.2, "source": "a paper"},  # the one section that has no default
     }
     import tomllib
 

@@ -56,6 +56,8 @@ def _summarise(run: Run) -> None:
         f"trained   {len(run.metrics)} epochs in {last.wall_time:.2f} s ({run.engine} engine): {test}"
         f"train error {last.train_error:.2%}, loss {last.train_loss:.4g} V²"
     )
+    if run.config.published is not None:
+        console.print(str(run.config.published), soft_wrap=True)
     if run.stopped:
         console.print(f"stopped   after epoch {last.epoch}: {run.stopped}")
     if run.kept_epoch != last.epoch:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.devices.tanh_neuron import EDGE
+from analogep.devices.tanh_neuron import EDGE, EDGE_SLOPE, EDGE_VALUE
 from analogep.solve.compiled import SUMS, compiled
 
 Array = NDArray[np.float64]
@@ -24,8 +24,10 @@ def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
     """Return current and slope of a bare junction; the same law as ``devices.diode``."""
     x = w / nvt
     if x < -3.0:
-        cube = (3.0 / (math.e * x)) ** 3
-        return -saturation * (1.0 + cube) + gmin * w, 3.0 * saturation * cube / w + gmin
+        inverse = 1.0 / w
+        part = (3.0 / math.e) * nvt * inverse
+        cube = saturation * part * part * part
+        return gmin * w - saturation - cube, 3.0 * cube * inverse + gmin
     if x > _MAX_EXPONENT:
         g = saturation * math.exp(_MAX_EXPONENT) / nvt
         return saturation * math.expm1(_MAX_EXPONENT) + g * nvt * (x - _MAX_EXPONENT), g
@@ -37,8 +39,6 @@ def _junction(w, saturation, nvt, gmin):  # type: ignore[no-untyped-def]
 @compiled
 def _diode(v, saturation, nvt, gmin, resistance):  # type: ignore[no-untyped-def]
     """Return current and slope of a diode with series resistance at its terminals."""
-    if resistance == 0.0:
-        return _junction(v, saturation, nvt, gmin)
     w = 0.0  # right of the root, as in devices.diode
     if v > 0.0:
         w = min(v, nvt * math.log1p(v / (resistance * saturation)))
@@ -71,24 +71,24 @@ def _artanh(v, conductance, limit):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _limited(law, u, du):  # type: ignore[no-untyped-def]
-    """Return a long step of one element's voltage [V], logarithmic where its current would explode."""
+def _reach(law, u, more):  # type: ignore[no-untyped-def]
+    """Return a voltage [V] at which an element draws at least ``more`` [A] beyond what it does at ``u``."""
     width = law[4]
-    if law[8] == 2.0:  # as devices.tanh_neuron does
-        side = math.copysign(1.0, du)
-        room = max(law[5] - side * u, 0.0)
-        far = abs(du) > 0.9 * room and side * (u + du) > 0.9 * law[5] and room > 2.0 * law[5] * (1.0 - EDGE)
-        return side * 0.9 * room if far else du
-    if law[8] == 1.0:  # as devices.sinh_resistor does
-        if abs(u + du) <= abs(u):
-            return du
-        return math.copysign(width * math.log1p(abs(du) / width), du)
-    if u + du <= law[7]:  # as devices.diode does
-        return du
-    if u > 0.0:
-        ratio = 1.0 + du / width
-        return width * math.log(ratio) if ratio > 0.0 else law[7] - u
-    return width * math.log(max((u + du) / width, math.e)) - u
+    if law[7] == 2.0:
+        i, _ = _artanh(u, law[3], law[5])
+        y = (i + more) / (law[3] * law[5])
+        if abs(y) > EDGE_VALUE:
+            return law[5] * math.copysign(EDGE + (abs(y) - EDGE_VALUE) / EDGE_SLOPE, y)
+        return law[5] * math.tanh(y)
+    if law[7] == 1.0:
+        i, _ = _sinh(u, law[3], width)
+        return width * math.asinh((i + more) / (law[3] * width))
+    if law[6] == 0.0:
+        i, _ = _junction(u, law[3], width, law[5])
+    else:
+        i, _ = _diode(u, law[3], width, law[5], law[6])
+    i = max(i, 0.0) + more
+    return width * math.log1p(i / law[3]) + law[6] * i
 
 
 @compiled
@@ -97,7 +97,8 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
 
     Returns v, the step that the first Newton iteration asked for, and the residual [A] before it. Newton
     stops early: what it leaves is within its quadratic reach in the next sweep. Its steps stay between the
-    voltages that proved too low and too high: the current grows with v, so the root lies there.
+    voltages that proved too low and too high: the current grows with v, so the root lies there. For the same
+    reason no element takes more than the current that the node has too much, which bounds long steps.
     """
     if start == stop:
         new = min(max(current / conductance, low), high)
@@ -109,33 +110,39 @@ def solve_node(v, conductance, current, low, high, start, stop, junctions, fixed
     for iteration in range(_INNER):
         f = conductance * v - current
         slope = conductance
-        for d in range(start, stop):
-            sign, t, w = junctions[d, 0], junctions[d, 1], junctions[d, 2]
-            u = sign * (t * v - fixed[d])
-            if junctions[d, 8] == 1.0:
-                i, g = _sinh(u, junctions[d, 3], junctions[d, 4])
-            elif junctions[d, 8] == 2.0:
-                i, g = _artanh(u, junctions[d, 3], junctions[d, 5])
-            else:
-                i, g = _diode(u, junctions[d, 3], junctions[d, 4], junctions[d, 5], junctions[d, 6])
-            f += w * sign * i
-            slope += w * t * g
-        step = -f / slope
-        if f > 0.0:
-            above = v
-        else:
-            below = v
         narrow = math.inf
         for d in range(start, stop):
-            width, scale = junctions[d, 4], junctions[d, 0] * junctions[d, 1]
+            sign, t, w, width = junctions[d, 0], junctions[d, 1], junctions[d, 2], junctions[d, 4]
+            u = sign * (t * v - fixed[d])
+            if junctions[d, 7] == 1.0:
+                i, g = _sinh(u, junctions[d, 3], width)
+            elif junctions[d, 7] == 2.0:
+                i, g = _artanh(u, junctions[d, 3], junctions[d, 5])
+            elif junctions[d, 6] == 0.0:
+                i, g = _junction(u, junctions[d, 3], width, junctions[d, 5])
+            else:
+                i, g = _diode(u, junctions[d, 3], width, junctions[d, 5], junctions[d, 6])
+            f += w * sign * i
+            slope += w * t * g
             narrow = min(narrow, width)
-            if abs(scale * step) > 2.0 * width or junctions[d, 8] == 2.0:
-                u = junctions[d, 0] * (junctions[d, 1] * v - fixed[d])
-                limited = _limited(junctions[d], u, scale * step) / scale
-                if abs(limited) < abs(step):
-                    step = limited
-        if not below <= v + step <= above and above - below < math.inf:
-            step = 0.5 * (below + above) - v
+        step = -f / slope
+        if not abs(step) <= 0.03 * narrow:
+            if f > 0.0:
+                above = v
+            else:
+                below = v
+            for d in range(start, stop):
+                scale, width = junctions[d, 0] * junctions[d, 1], junctions[d, 4]
+                if (abs(scale * step) > width or junctions[d, 7] == 2.0) and (
+                    scale * step > 0.0 or junctions[d, 7] != 0.0
+                ):
+                    u = junctions[d, 0] * (junctions[d, 1] * v - fixed[d])
+                    more = math.copysign(abs(f / junctions[d, 2]), scale * step)
+                    limited = (_reach(junctions[d], u, more) - u) / scale
+                    if abs(limited) < abs(step):
+                        step = limited
+            if not below <= v + step <= above and above - below < math.inf:
+                step = 0.5 * (below + above) - v
         v += step
         if iteration == 0:
             first = step

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResistor, TanhNeuron
-from analogep.devices.diode import critical_voltage, junction_width
+from analogep.devices.diode import junction_width
 from analogep.errors import ConvergenceError
 from analogep.solve.groups import LayeredPlan
 from analogep.solve.model import Model, scatter_add
@@ -156,22 +156,21 @@ def _diagonal(model: Model) -> Array:
 def _junction_table(circuit: Circuit, model: Model) -> tuple[Index, Index, Array, Index]:
     """Return (fixed node, free node, law, unknown) of all nonlinear one-ports, sorted by unknown.
 
-    The law has the columns polarity (+1: first pin at the unknown), t, w, then Is, nV_T, gmin, Rs, critical
-    voltage and 0 of a diode; or g, v0, three unused and 1 of a sinh resistor; or g, its bend, the saturation
-    voltage, two unused and 2 of a neuron.
+    The law has the columns polarity (+1: first pin at the unknown), t, w, then Is, nV_T, gmin, Rs and 0 of a
+    diode; or g, v0, two unused and 1 of a sinh resistor; or g, its bend, the saturation voltage, one unused and 2
+    of a neuron.
     """
     none = np.zeros(0, np.int64)
-    rows, nodes, own, unknowns = [np.zeros((0, 9))], [none], [none], [none]
+    rows, nodes, own, unknowns = [np.zeros((0, 8))], [none], [none], [none]
     for bank in circuit.banks:
         u, p, zero = model.plan.unknown[bank.pins], bank.values, np.zeros(bank.size)
         if issubclass(bank.device, Diode):
-            nvt, critical = junction_width(p), critical_voltage(p)
-            own_law = (p["saturation_current"], nvt, p["gmin"], p["series_resistance"], critical, zero)
+            own_law = (p["saturation_current"], junction_width(p), p["gmin"], p["series_resistance"], zero)
         elif issubclass(bank.device, SinhResistor):
-            own_law = (p["conductance"], p["v0"], zero, zero, zero, zero + 1.0)
+            own_law = (p["conductance"], p["v0"], zero, zero, zero + 1.0)
         elif issubclass(bank.device, TanhNeuron):
             limit = p["saturation_voltage"]
-            own_law = (p["conductance"], 0.1 * limit, limit, zero, zero, zero + 2.0)
+            own_law = (p["conductance"], 0.1 * limit, limit, zero, zero + 2.0)
         else:
             continue
         for pin, polarity in ((0, 1.0), (1, -1.0)):

@@ -128,6 +128,16 @@ class VerifyConfig(Section):
     """Largest |ΔV| [V] between ngspice and the native solution."""
 
 
+class PublishedConfig(Section):
+    """The result that a configuration reproduces, to print beside ours; it changes nothing."""
+
+    test_error: Annotated[float, Field(ge=0, le=1)]
+    source: Annotated[str, Field(min_length=1)]
+
+    def __str__(self) -> str:
+        return f"published test error {self.test_error:.2%} ({self.source})"
+
+
 class TrainConfig(Section):
     """Everything that determines a training run."""
 
@@ -142,6 +152,7 @@ class TrainConfig(Section):
     training: TrainingConfig
     spice: SpiceConfig = SpiceConfig()
     verify: VerifyConfig = VerifyConfig()
+    published: PublishedConfig | None = None
 
     @model_validator(mode="after")
     def _fused_entries_have_their_engine(self) -> TrainConfig:

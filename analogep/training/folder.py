@@ -49,6 +49,7 @@ FREE_TO_CHANGE = (
     "training.checkpoint_updates",
     "training.threads",
     "verify.",
+    "published",
 )
 """Keys that may differ when a run is resumed, since they do not touch its result."""
 
