@@ -34,6 +34,7 @@ def hopfield(
     leak: float = 1e-4,
     limit: float = 1.0,
     bias: bool = True,
+    linear_outputs: bool = False,
     initial: Initial | Mapping[str, ArrayLike] | None = None,
     alike: bool = False,
     rng: np.random.Generator | None = None,
@@ -58,6 +59,8 @@ def hopfield(
         Voltage [V] of a fully active neuron.
     bias
         Whether every neuron has a trainable current.
+    linear_outputs
+        Whether the outputs have a leak alone, whatever limits the other neurons.
     initial
         Draws the transconductances of one matrix (R, C) [S], by default ``glorot(leak)``; or the matrices
         themselves, by block name. With ``coupling="both"`` the two directions are drawn apart.
@@ -102,7 +105,7 @@ def hopfield(
             else:
                 values[key] = _matrix(build, f"W{k}.{key}", expected[f"W{k}.{key}"], initial or glorot(leak), rng)
         build.transconductances.append(TransconductanceCrossbar(f"W{k}", below, here, values))
-        _neurons(build, str(k), here, activation, leak, limit)
+        _neurons(build, str(k), here, "identity" if linear_outputs and k == depth else activation, leak, limit)
         if bias:
             build.bias_currents(f"b{k}", here)
     if isinstance(initial, Mapping):

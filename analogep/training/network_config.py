@@ -118,6 +118,8 @@ class HopfieldConfig(Section):
     limit: Positive = 1.0
     """Voltage of a fully active neuron [V]."""
     bias: bool = True
+    linear_outputs: bool = False
+    """The outputs have a leak alone."""
     gain: Positive = 1.0
     """Initial weights are uniform within ± gain · √(6 / (rows + columns)), times the leak."""
     alike: bool = False
@@ -140,6 +142,7 @@ class HopfieldConfig(Section):
             leak=self.leak,
             limit=self.limit,
             bias=self.bias,
+            linear_outputs=self.linear_outputs,
             initial=glorot(self.leak, self.gain),
             alike=self.alike,
             rng=rng,
