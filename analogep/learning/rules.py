@@ -53,6 +53,16 @@ def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
         )
 
 
+def require_observables(circuit: Circuit, rule: str) -> None:
+    """Raise :class:`RuleError` if a trainable parameter has no local observable that phases could compare."""
+    for bank in circuit.banks:
+        if bank.trainable and issubclass(bank.device, MultiPort):
+            raise RuleError(
+                f"{rule} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
+                "use NonReciprocalEP or the Adjoint rule"
+            )
+
+
 class Solver(Protocol):
     """Anything that finds operating points like :func:`analogep.operating_point`."""
 
@@ -176,12 +186,7 @@ class EquilibriumPropagation:
             If a phase has no operating point.
         """
         scale = require_energy(circuit, self.name)
-        for bank in circuit.banks:
-            if bank.trainable and issubclass(bank.device, MultiPort):
-                raise RuleError(
-                    f"{self.name} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
-                    "use NonReciprocalEP or the Adjoint rule"
-                )
+        require_observables(circuit, self.name)
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array))
         if self.check and self.variant != "positive" and self.nudge == "error":
