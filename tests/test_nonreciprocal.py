@@ -298,6 +298,14 @@ def test_a_beta_beyond_the_conductance_of_the_output_is_refused() -> None:
         NonReciprocalEP(2e-3).gradient(circuit, [1.0], [[0.3]])
 
 
+def test_outputs_that_meet_their_targets_give_no_gradient() -> None:
+    """A past bug: the rounding of phases that do not move was taken for a phase that turned around."""
+    circuit, inputs, _ = CASES["vccs"]
+    targets = operating_point(circuit, inputs).outputs
+    found = NonReciprocalEP(1e-7).gradient(circuit, inputs, targets)
+    assert all(np.abs(g).max() < 1e-6 for g in found.values())
+
+
 def test_a_phase_without_an_equilibrium_is_an_error() -> None:
     circuit, inputs, targets = CASES["vccs"]
     with pytest.raises(ConvergenceError, match="smaller β"):

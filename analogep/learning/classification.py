@@ -23,12 +23,13 @@ Array = NDArray[np.float64]
 class CrossEntropy:
     """Cross-entropy of a softmax readout outside the circuit, C = −s² Σ_k y_k ln p_k, p = softmax(o / s).
 
-    The readout measures the outputs and returns currents: the error-dependent nudge is i = β s (p(o) − y) [A] with
-    the slopes β (diag p − p pᵀ) [S], the frozen one keeps i of the free phase. The factor s² makes it a cost in V²,
-    whose curvature is at most ½. p is analytic in complex outputs, as holomorphic equilibrium propagation needs.
+    The readout measures the outputs and returns currents: the error-dependent nudge is i = β s (p(o) − y) [A]
+    with the slopes β (diag p − p pᵀ) [S], the frozen one keeps i of the free phase. The factor s² makes it a cost
+    in V², whose curvature is at most ½. p is analytic in complex outputs, as holomorphic equilibrium propagation
+    needs.
 
-    Source: Laborieux et al. 2021, *Scaling equilibrium propagation to deep convnets*, section 3.2, with the readout
-    on the circuit's outputs.
+    Source: Laborieux et al. 2021, *Scaling equilibrium propagation to deep convnets*, section 3.2, with the
+    readout on the circuit's outputs.
 
     Attributes
     ----------
@@ -37,13 +38,16 @@ class CrossEntropy:
     """
 
     name: ClassVar[str] = "cross_entropy"
-    curvature: ClassVar[float] = 0.5  # of diag p − p pᵀ: Gershgorin, 2 p (1 − p)
     analytic: ClassVar[bool] = True
     scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.scale < np.inf:
             raise InputError(f"scale = {self.scale!r} V must be finite and positive")
+
+    def curvature(self, count: int) -> float:
+        """Return ½, the most that the eigenvalues 2 p (1 − p) (Gershgorin) of diag p − p pᵀ reach."""
+        return 0.5
 
     def probabilities(self, outputs: Array) -> Array:
         """Return softmax(o / s) (B, O)."""
@@ -87,13 +91,14 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Hinge:
-    """Margin cost of the right class y over every other, C = m Σ_{k≠y} h(m + o_k − o_y) [V²] (Weston & Watkins 1999).
+    """Margin cost of the right class y over all others, C = m Σ_{k≠y} h(m + o_k − o_y) [V²].
 
-    h(u) is u where u > 0 and 0 elsewhere: a class that is beaten by the margin m no longer nudges, and the others
-    pull with currents that do not depend on by how much they miss. With a ``width`` w the corner is a parabola,
-    h = u²/2w for 0 ≤ u ≤ w and u − w/2 above, so that the currents are continuous. With w = 0 they are the
-    subgradient that counts classes strictly within the margin: an error-dependent phase that would come to rest
-    just on the margin, where the current jumps, then has no solution, and the frozen nudge always has one.
+    After Weston & Watkins (1999, *Support vector machines for multi-class pattern recognition*). h(u) is u where
+    u > 0 and 0 elsewhere: a class that is beaten by the margin m no longer nudges, and the others pull with
+    currents that do not depend on by how much they miss. With a ``width`` w the corner is a parabola, h = u²/2w
+    for 0 ≤ u ≤ w and u − w/2 above, so that the currents are continuous. With w = 0 they are the subgradient that
+    counts classes strictly within the margin: an error-dependent phase that would come to rest just on the
+    margin, where the current jumps, then has no solution, while the frozen nudge always has one.
 
     Not analytic. The right class is that of the largest target.
 
@@ -116,10 +121,9 @@ class Hinge:
         if not 0.0 <= self.width <= self.margin:
             raise InputError(f"width = {self.width!r} V must lie between 0 V and the margin, {self.margin:g} V")
 
-    @property
-    def curvature(self) -> float:
-        """Zero: only currents of limited size repel, so that no β turns the circuit around for good."""
-        return 0.0
+    def curvature(self, count: int) -> float:
+        """Return O m/w, reached with all other classes on their corners; infinite for w = 0."""
+        return count * self.margin / self.width if self.width else np.inf
 
     def value(self, outputs: Array, targets: Array) -> Array:
         """Return C (B,) [V²].
@@ -164,8 +168,8 @@ class Hinge:
         bad = np.flatnonzero(right.sum(axis=1) != 1)
         if len(bad):
             raise InputError(
-                f"targets of sample {bad[0]} are {targets[bad[0]].tolist()}; the hinge cost needs one class with the "
-                "largest target"
+                f"targets of sample {bad[0]} are {targets[bad[0]].tolist()}; the hinge cost needs one class with "
+                "the largest target"
             )
         return self.margin + outputs - outputs[right][:, None], right
 

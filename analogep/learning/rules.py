@@ -45,11 +45,11 @@ def check_beta(beta: float) -> None:
 
 def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
     """Raise :class:`InputError` if nudged by −β the circuit may have no unique equilibrium."""
-    limit = largest_safe_beta(circuit)
-    if beta * cost.curvature >= limit:
+    limit, curvature = largest_safe_beta(circuit), cost.curvature(len(circuit.output_pairs))
+    if beta * curvature >= limit:
         raise InputError(
-            f"β = {beta:g} S is not below {limit / cost.curvature:.4g} S: {limit:.4g} S hold the outputs, and "
-            "nudged by −β the circuit has no unique equilibrium. Use a smaller β or the positive variant"
+            f"β = {beta:g} S is not below {limit / curvature:.4g} S: {limit:.4g} S hold the outputs, and nudged "
+            "by −β the circuit has no unique equilibrium. Use a smaller β, the positive variant or a frozen nudge"
         )
 
 
