@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,16 @@ from analogep.learning import (
     Adam,
     Constant,
     Cosine,
+    Cost,
+    CrossEntropy,
     EquilibriumPropagation,
     Exponential,
+    Hinge,
     NativeSolver,
     Optimizer,
     Schedule,
     Solver,
+    SquaredError,
     WarmUp,
     energy_scale,
     largest_safe_beta,
@@ -97,31 +102,54 @@ class Problem:
     shuffle: np.random.Generator
     validation: Volts | None = None
 
+    @cached_property
+    def cost(self) -> Cost:
+        """The cost."""
+        learning = self.config.learning
+        if learning.cost == "cross_entropy":
+            return CrossEntropy(learning.softmax_scale)
+        if learning.cost == "hinge":
+            return Hinge(learning.margin, learning.margin_width)
+        return SquaredError()
+
+    def rule_at(self, beta: float, update: int = 0) -> EquilibriumPropagation:
+        """Return the learning rule at β [S]; a random sign is that of one ``update``, from the seed alone."""
+        learning, rng = self.config.learning, None
+        if learning.variant == "random":  # children 0 and 1 of the seed are for parameters and order
+            rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(2, update)))
+        return EquilibriumPropagation(beta, learning.variant, learning.nudge, check=False, rng=rng)
+
     def rule(self, circuit: Circuit) -> tuple[EquilibriumPropagation, str]:
         """Return the learning rule for ``circuit`` and, in a sentence, where its β comes from."""
         learning = self.config.learning
         if learning.beta == "auto":
             first = slice(0, max(self.config.training.batch, 16))
-            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first])
+            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first], self.cost)
             beta, reason = found.beta, str(found)
+            bent = self.cost.curvature(len(circuit.output_pairs))
+            if learning.nudge == "error" and 1.0 < bent < np.inf:  # a nudge of β is a conductance of up to bent β
+                beta /= bent
+                reason = (
+                    f"β = {beta:.3g} S: 1/{bent:.3g}, for the curvature of the {self.cost.name} cost, of {reason}"
+                )
         else:
             beta = float(learning.beta)
             reason = f"β = {beta:.3g} S from the configuration"
-        return EquilibriumPropagation(beta, learning.variant, learning.nudge, check=False), reason
+        return self.rule_at(beta), reason
 
     def check_beta(self, circuit: Circuit, beta: float) -> None:
         """Raise :class:`ConfigError` if −β would make the nudged phase non-convex."""
         learning = self.config.learning
         if learning.variant == "positive" or learning.nudge == "frozen":
             return
-        limit = largest_safe_beta(circuit)
-        if beta >= limit:
+        limit, bent = largest_safe_beta(circuit), self.cost.curvature(len(circuit.output_pairs))
+        if beta * bent >= limit:
             raise ConfigError(
                 "configuration",
                 [
                     Fault(
                         "learning.beta",
-                        f"{beta:g} S is not below {limit:.4g} S, the conductance that holds the outputs; "
+                        f"{beta:g} S is not below {limit / bent:.4g} S: {limit:.4g} S hold the outputs; "
                         'use a smaller β, variant = "positive" or nudge = "frozen"',
                     )
                 ],
@@ -165,6 +193,9 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     if culprit is not None:
         what = f"{culprit}; equilibrium propagation needs gains other than zero"
         raise ConfigError("configuration", [Fault("network.amplifier", what)])
+    if data.train.labels is None and config.learning.cost != "squared_error":
+        what = f"{config.learning.cost} is a cost for classes, and {config.data.name} is a regression"
+        raise ConfigError("configuration", [Fault("learning.cost", what)])
     _optimizer(config.training, config.training.bounds).check(circuit)
     # without bounds of its own a block still cannot leave the range that its device allows
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})

@@ -21,6 +21,9 @@ from analogep.training.problem import Problem, Volts
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[np.generic]]
 
+_UPDATES = "updates"
+"""Key of the number of updates in a runner's state."""
+
 
 class Chunk(NamedTuple):
     """Some updates that are done: loss (s,) [V²] and error (s,) of their samples, in the epoch's order."""
@@ -86,6 +89,7 @@ class GeneralRunner:
         self.problem, self.rule = problem, rule
         self.circuit, self.engine = problem.circuit, str(problem.config.engine)
         self.memory: dict[str, Array] = {}
+        self.updates = 0
 
     @property
     def compiles(self) -> bool:
@@ -97,13 +101,16 @@ class GeneralRunner:
         return not is_kept("kernels.block_sweeps")
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what the optimizer remembers."""
-        return dict(self.memory)
+        """Return what the optimizer remembers, and how many signs of β have been drawn."""
+        counted = {_UPDATES: np.array(self.updates)} if self.rule.variant == "random" else {}
+        return {**self.memory, **counted}
 
     def restore(self, circuit: Circuit, state: Arrays) -> None:
         """Go on from a circuit and what the optimizer remembered."""
         self.circuit = circuit
-        self.memory = {name: np.array(value, np.float64) for name, value in state.items()}
+        self.updates = int(np.asarray(state.get(_UPDATES, 0)))
+        kept = {name: value for name, value in state.items() if name != _UPDATES}
+        self.memory = {name: np.array(value, np.float64) for name, value in kept.items()}
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
         """Return the outputs (B, O) [V] of the free phase of some samples."""
@@ -119,7 +126,11 @@ class GeneralRunner:
         """Do one update."""
         problem = self.problem
         inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
-        gradient = self.rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
+        rule = self.rule
+        if rule.variant == "random":
+            rule = problem.rule_at(rule.beta, self.updates)
+        gradient = rule.gradient(self.circuit, inputs, targets, problem.cost, problem.solver)
+        self.updates += 1
         new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
         self.circuit, self.memory = self.circuit.with_parameters(new), memory
         self.engine = gradient.free.engine

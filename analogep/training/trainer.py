@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import ConfigError, ConvergenceError, EngineError, Fault
-from analogep.learning import EquilibriumPropagation
 from analogep.spice import SpiceSolver
 from analogep.training.checkpoint import Checkpoint
 from analogep.training.config import TrainConfig, load_config
@@ -130,7 +129,7 @@ class _Training:
     def __init__(self, problem: Problem, progress: Progress, there: Checkpoint | None) -> None:
         self.problem, self.progress, self.settings = problem, progress, problem.config.training
         self.shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
-        circuit, learning = problem.circuit, problem.config.learning
+        circuit = problem.circuit
         if there is None:
             rule, reason = problem.rule(circuit)
             there = Checkpoint(
@@ -145,7 +144,7 @@ class _Training:
                 runner={},
             )
         else:
-            rule = EquilibriumPropagation(there.beta, learning.variant, learning.nudge, check=False)
+            rule = problem.rule_at(there.beta)
             circuit = circuit.with_parameters(there.parameters)
         problem.check_beta(circuit, rule.beta)
         self.beta, self.beta_reason = there.beta, there.beta_reason
