@@ -118,7 +118,7 @@ def small_beta(circuit: Circuit, inputs: Any, targets: Any) -> float:
 
 
 @given(pair=experiments(CELLS, most_cells=12, conductances=(1e-6, 1e-3)), seed=st.integers(0, 2**16))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_a_corrected_phase_moves_by_minus_beta_times_the_adjoint(pair: Experiment, seed: int) -> None:
     """On any circuit. No node moves by more than 1e-4 V: its junctions bend by (4e-3)^2/6 of that."""
     circuit, inputs = pair
@@ -145,7 +145,7 @@ def test_a_corrected_phase_moves_by_minus_beta_times_the_adjoint(pair: Experimen
 
 
 @given(pair=experiments(CELLS, most_cells=12, conductances=(1e-6, 1e-3)), seed=st.integers(0, 2**16))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_rules_for_any_circuit_are_the_adjoint(pair: Experiment, seed: int) -> None:
     circuit, inputs = pair
     assume(circuit.parameters and far_from_kinks(circuit, inputs))
@@ -296,6 +296,14 @@ def test_a_beta_beyond_the_conductance_of_the_output_is_refused() -> None:
     NonReciprocalEP(0.9e-3).gradient(circuit, [1.0], [[0.3]])
     with pytest.raises(InputError, match=r"β = 0\.002 S is too large.*sample 0.*smaller β"):
         NonReciprocalEP(2e-3).gradient(circuit, [1.0], [[0.3]])
+
+
+def test_outputs_that_meet_their_targets_give_no_gradient() -> None:
+    """A past bug: the rounding of phases that do not move was taken for a phase that turned around."""
+    circuit, inputs, _ = CASES["vccs"]
+    targets = operating_point(circuit, inputs).outputs
+    found = NonReciprocalEP(1e-7).gradient(circuit, inputs, targets)
+    assert all(np.abs(g).max() < 1e-6 for g in found.values())
 
 
 def test_a_phase_without_an_equilibrium_is_an_error() -> None:

@@ -357,6 +357,7 @@ def test_a_batch_that_stalls_goes_to_newton(monkeypatch: pytest.MonkeyPatch) -> 
         ({"training": {"momentum": 0.5}}, "engine: needs the fused engine, and it has no momentum"),
         ({"learning": {"precision": "float32"}, "training": {"momentum": 0.5}}, "learning.precision: needs"),
         ({"learning": {"sweeps": 4}, "training": {"optimizer": "adam"}}, "learning.sweeps: needs"),
+        ({"learning": {"cost": "cross_entropy"}}, "engine: needs the fused engine, and it has no cost but"),
     ],
 )
 def test_what_the_fused_engine_lacks_is_said(change: dict[str, Any], text: str) -> None:

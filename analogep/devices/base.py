@@ -100,6 +100,7 @@ class Device(ABC):
     linear: ClassVar[bool] = True
     reciprocal: ClassVar[bool] = True
     analytic: ClassVar[bool] = True
+    """Whether the law is smooth, in pieces perhaps: no ideal diode, clip or switch."""
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
@@ -215,6 +216,15 @@ class OnePort(Device):
     @abstractmethod
     def cocontent(v: Array, p: Values) -> Array:
         """Return the co-content Φ(v) = ∫₀^v i(u) du [W]."""
+
+    @classmethod
+    def continued(cls, v: Array, p: Values, at: Array) -> tuple[Array, Array]:
+        """Return current and slope at complex voltages v (..., E) [V], continued from real ones ``at``.
+
+        Of a law in pieces it is the piece on which ``at`` lies, so that it is analytic in v. A law in one piece
+        takes complex voltages as they are.
+        """
+        return cls.current(v, p)
 
     @staticmethod
     def current_gradient(v: Array, p: Values) -> dict[str, Array]:

@@ -27,6 +27,7 @@ class Diode(OnePort):
         i = −Is (1 + (3 nV_T / (e w))³) + gmin w         below
         v = w + Rs i
 
+    Complex voltages take the piece on which their real part lies, or :meth:`continued` a given one.
     ``gmin`` is the junction's explicit shunt; simulators add their own unless told the same value.
     ``saturation_current`` is the value at ``temperature`` (no further temperature law is applied).
 
@@ -46,9 +47,18 @@ class Diode(OnePort):
 
     @staticmethod
     def current(v: Array, p: Values) -> tuple[Array, Array]:
+        if np.iscomplexobj(v):
+            return Diode.continued(v, p, v.real)
         w = _junction_voltage(v, p)
         i, g = _junction(w, p)
         return i, g / (1.0 + p["series_resistance"] * g)
+
+    @classmethod
+    def continued(cls, v: Array, p: Values, at: Array) -> tuple[Array, Array]:
+        resistance, near = p["series_resistance"], _junction_voltage(at, p)
+        w = _descend(v, near, p, 1e-15, near)
+        i, g = _junction(w, p, near)
+        return i, g / (1.0 + resistance * g)
 
     @staticmethod
     def cocontent(v: Array, p: Values) -> Array:
@@ -123,15 +133,23 @@ def limit_junction(v_new: Array, v_old: Array, nvt: Array, critical: Array) -> A
     return np.where(steep, np.where(v_old > 0, grown, fresh), v_new)
 
 
-def _junction(w: Array, p: Values) -> tuple[Array, Array]:
-    """Return current and slope of the bare junction at its own voltage ``w``."""
+def _junction(w: Array, p: Values, at: Array | None = None) -> tuple[Array, Array]:
+    """Return current and slope of the bare junction at its own voltage ``w``.
+
+    A complex one takes the piece on which the real voltage ``at`` lies.
+    """
     saturation, nvt, gmin = p["saturation_current"], junction_width(p), p["gmin"]
     x = w / nvt
-    clipped = np.clip(x, -3.0, _MAX_EXPONENT)
+    real = x if at is None else at / nvt
+    if at is None:
+        clipped, past = np.clip(x, -3.0, _MAX_EXPONENT), np.maximum(x - _MAX_EXPONENT, 0.0)
+    else:
+        clipped = np.where(real > -3.0, np.where(real < _MAX_EXPONENT, x, _MAX_EXPONENT), -3.0)
+        past = np.where(real < _MAX_EXPONENT, 0.0, x - _MAX_EXPONENT)
     grown = np.exp(clipped)
     g = saturation * grown / nvt
-    i = saturation * np.expm1(clipped) + g * nvt * np.maximum(x - _MAX_EXPONENT, 0.0)
-    reverse = x < -3.0
+    i = saturation * np.expm1(clipped) + g * nvt * past
+    reverse = real < -3.0
     if reverse.any():
         cube = (3.0 / (math.e * np.where(reverse, x, -3.0))) ** 3
         i = np.where(reverse, -saturation * (1.0 + cube), i)
@@ -150,9 +168,14 @@ def _junction_voltage(v: Array, p: Values, tolerance: float = 1e-15) -> Array:
     forward = np.maximum(v, 0.0)
     drop = np.where(resistance > 0, resistance, 1.0) * saturation
     w = np.where(resistance > 0, np.minimum(forward, nvt * np.log1p(forward / drop)), v)
-    w = np.asarray(w, dtype=float)
+    return _descend(v, np.asarray(w, dtype=float), p, tolerance)
+
+
+def _descend(v: Array, w: Array, p: Values, tolerance: float, at: Array | None = None) -> Array:
+    """Run Newton's method on v = w + Rs i(w) from ``w``; ``at`` as for :func:`_junction`."""
+    resistance, nvt = p["series_resistance"], junction_width(p)
     for _ in range(100):
-        i, g = _junction(w, p)
+        i, g = _junction(w, p, at)
         step = (w + resistance * i - v) / (1.0 + resistance * g)
         w = w - step
         if np.all(np.abs(step) <= tolerance * (np.abs(w) + nvt)):

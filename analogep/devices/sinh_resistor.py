@@ -20,7 +20,7 @@ class SinhResistor(OnePort):
     """Memristive device in a fixed state, i = g v0 sinh(v / v0).
 
     ``conductance`` g is the slope at rest; beyond about v0 the current grows exponentially, in either
-    direction. For v0 → ∞ it is a resistor.
+    direction. For v0 → ∞ it is a resistor. Analytic, complex voltages included.
 
     Source: the hopping of ions and of trapped electrons over a barrier that the field tilts (Mott & Gurney
     1940, *Electronic Processes in Ionic Crystals*, section II.10); as the static law of a memristor's ON
@@ -91,7 +91,9 @@ class SinhResistor(OnePort):
 def _shape(v: Array, v0: Array) -> tuple[Array, Array, Array]:
     """Return v0 sinh(v/v0), its slope cosh(v/v0) and its integral v0² (cosh(v/v0) − 1)."""
     x = v / v0
-    inner = np.clip(x, -_MAX_EXPONENT, _MAX_EXPONENT)
+    inner = np.clip(x.real, -_MAX_EXPONENT, _MAX_EXPONENT)
+    if np.iscomplexobj(x):
+        inner = np.where(inner == x.real, x, inner)
     past = x - inner
     sine, cosine = np.sinh(inner), np.cosh(inner)
     half = np.sinh(0.5 * inner)

@@ -29,7 +29,7 @@ class TanhNeuron(OnePort):
     the logistic neuron, v = a/2 + (a/2) tanh(I / (g a/2)).
 
     Beyond ``EDGE`` of the limit, at 10.7 times the current g a, the law goes on as its tangent: finite for any
-    voltage, as a solver needs.
+    voltage, as a solver needs. Up to there it is analytic, complex voltages included.
 
     Source: Hopfield 1984, PNAS 81, 3088, eqs. 5 and 6, in the outputs V_i = g(u_i) as variables.
     """
@@ -102,7 +102,7 @@ class TanhNeuron(OnePort):
 def _shape(v: Array, a: Array) -> tuple[Array, Array, Array]:
     """Return a artanh(v/a), its slope and its integral, with the tangent beyond ``EDGE``."""
     x = v / a
-    inner = np.clip(x, -EDGE, EDGE)
+    inner = x - (x.real - np.clip(x.real, -EDGE, EDGE))  # of complex voltages the real part is cut
     past = x - inner
     gap = (1.0 - inner) * (1.0 + inner)
     value = np.arctanh(inner)

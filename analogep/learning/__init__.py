@@ -5,8 +5,10 @@ To add a rule: a frozen dataclass with ``name`` and ``gradient`` (see ``rules.Ru
 
 from analogep.learning.audit import Audit, AuditRow, audit
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
+from analogep.learning.classification import CrossEntropy, Hinge
 from analogep.learning.costs import Cost, SquaredError
 from analogep.learning.gradient import Gradient
+from analogep.learning.holomorphic import HolomorphicEP
 from analogep.learning.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
 from analogep.learning.optimizer import SGD, Adam, Optimizer
 from analogep.learning.oracles import Adjoint, FiniteDifference
@@ -24,11 +26,14 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cost",
+    "CrossEntropy",
     "DoubledStateEP",
     "EquilibriumPropagation",
     "Exponential",
     "FiniteDifference",
     "Gradient",
+    "Hinge",
+    "HolomorphicEP",
     "NativeSolver",
     "NonReciprocalEP",
     "Optimizer",

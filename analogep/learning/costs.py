@@ -26,9 +26,11 @@ class Cost(Protocol):
         """Name in configurations and messages."""
         ...
 
-    @property
-    def curvature(self) -> float:
-        """Bound on the eigenvalues of ∂²C/∂o²; β times it is a nudge's largest conductance [S]."""
+    def curvature(self, count: int) -> float:
+        """Return a bound on the eigenvalues of ∂²C/∂o² with ``count`` outputs.
+
+        β times it is the largest conductance [S] of an error-dependent nudge.
+        """
         ...
 
     @property
@@ -97,8 +99,11 @@ class SquaredError:
     """
 
     name = "squared_error"
-    curvature = 1.0
     analytic = True
+
+    def curvature(self, count: int) -> float:
+        """Return 1."""
+        return 1.0
 
     def value(self, outputs: Array, targets: Array) -> Array:
         """Return ½ ‖o − y‖² (B,) [V²]."""

@@ -26,6 +26,9 @@ from analogep.solve.adjoint import doubled_state
 from analogep.solve.corrected import corrected_phase
 
 Array = NDArray[np.float64]
+_RESOLVED = 1e-9
+"""Move of an output, per volt, below which it may be the solver's rounding."""
+
 Adjoints = tuple[Array, dict[int, Array]]
 
 
@@ -100,14 +103,15 @@ class NonReciprocalEP:
             phases.append((nodes, branches))
             moves.append(moved)
         if self.variant == "centered":
-            self._check_mirror(*moves)
+            self._check_mirror(moves[0], moves[1], outputs)
         lam, branch_lam = _per_beta(phases[1], phases[0], betas[1] - betas[0])
         blocks = adjoint_products(circuit, free, lam, branch_lam)
         return Gradient(blocks, blocks, cost.value(outputs, wanted), free, self.name, {"betas": betas})
 
-    def _check_mirror(self, low: Array, high: Array) -> None:
+    def _check_mirror(self, low: Array, high: Array, outputs: Array) -> None:
         odd, even = (np.linalg.norm(part, axis=1) for part in (high - low, high + low))
-        bad = np.flatnonzero(even > odd)
+        resolved = _RESOLVED * np.maximum(1.0, np.abs(outputs).max(axis=1, initial=0.0))
+        bad = np.flatnonzero((even > odd) & (even > resolved))
         if len(bad):
             raise InputError(
                 f"β = {self.beta:g} S is too large: nudged by ±β the outputs of sample {bad[0]} do not move to "

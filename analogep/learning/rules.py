@@ -45,12 +45,22 @@ def check_beta(beta: float) -> None:
 
 def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
     """Raise :class:`InputError` if nudged by −β the circuit may have no unique equilibrium."""
-    limit = largest_safe_beta(circuit)
-    if beta * cost.curvature >= limit:
+    limit, curvature = largest_safe_beta(circuit), cost.curvature(len(circuit.output_pairs))
+    if beta * curvature >= limit:
         raise InputError(
-            f"β = {beta:g} S is not below {limit / cost.curvature:.4g} S: {limit:.4g} S hold the outputs, and "
-            "nudged by −β the circuit has no unique equilibrium. Use a smaller β or the positive variant"
+            f"β = {beta:g} S is not below {limit / curvature:.4g} S: {limit:.4g} S hold the outputs, and nudged "
+            "by −β the circuit has no unique equilibrium. Use a smaller β, the positive variant or a frozen nudge"
         )
+
+
+def require_observables(circuit: Circuit, rule: str) -> None:
+    """Raise :class:`RuleError` if a trainable parameter has no local observable that phases could compare."""
+    for bank in circuit.banks:
+        if bank.trainable and issubclass(bank.device, MultiPort) and not bank.device.reciprocal:
+            raise RuleError(
+                f"{rule} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
+                "use NonReciprocalEP or the Adjoint rule"
+            )
 
 
 class Solver(Protocol):
@@ -176,12 +186,7 @@ class EquilibriumPropagation:
             If a phase has no operating point.
         """
         scale = require_energy(circuit, self.name)
-        for bank in circuit.banks:
-            if bank.trainable and issubclass(bank.device, MultiPort) and not bank.device.reciprocal:
-                raise RuleError(
-                    f"{self.name} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
-                    "use NonReciprocalEP or the Adjoint rule"
-                )
+        require_observables(circuit, self.name)
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array))
         if self.check and self.variant != "positive" and self.nudge == "error":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analogep.learning import SquaredError
 from analogep.report.composite import overview
 from analogep.report.confusion import confusion_matrix
 from analogep.report.curves import learning_curve
@@ -61,13 +60,13 @@ def sample_phases(run: Run, sample: int) -> tuple[Solution, dict[str, Solution]]
     one = slice(sample, sample + 1)
     inputs, targets = problem.test.inputs(one), problem.test.targets[one]
     free = solver(run.circuit, inputs)
-    cost, form = SquaredError(), problem.config.learning.nudge
+    cost, form = problem.cost, problem.config.learning.nudge
     nudged = {
         f"{sign}β": solver(
             run.circuit, inputs, cost.nudge(factor * run.beta, free.outputs, targets, form), v0=free
         )
         for sign, factor in (("+", 1.0), (MINUS, -1.0))
         if (factor > 0) == (problem.config.learning.variant != "negative")
-        or problem.config.learning.variant == "centered"
+        or problem.config.learning.variant in ("centered", "random")
     }
     return free, nudged

@@ -32,9 +32,9 @@ class LinearSolver(Protocol):
         Parameters
         ----------
         entries
-            Changing entries (B, S) in the order of :class:`analogep.solve.system.Slots`.
+            Changing entries (B, S) in the order of :class:`analogep.solve.system.Slots`, real or complex.
         rhs
-            Right-hand sides (B, n).
+            Right-hand sides (B, n), of the same type.
         transpose
             Solve with Jᵀ instead.
         """
@@ -95,18 +95,18 @@ class DenseSolver:
 
     def solve(self, entries: Array, rhs: Array, *, transpose: bool = False) -> Array:
         """See :meth:`LinearSolver.solve`."""
-        part, batch = self.part, len(rhs)
-        d = np.repeat(self.ii[None], batch, axis=0)
+        part, batch, kind = self.part, len(rhs), rhs.dtype
+        d = np.repeat(self.ii[None].astype(kind, copy=False), batch, axis=0)
         d[:, part.diagonal] += entries[:, part.ii]
-        kk = np.repeat(self.kk[None], batch, axis=0)
+        kk = np.repeat(self.kk[None].astype(kind, copy=False), batch, axis=0)
         kk[(slice(None), *part.kk_at)] += entries[:, part.kk]
         ik: Array = self.ik[None]
         ki: Array = self.ki[None]
         if len(part.ik):
-            ik = np.repeat(ik, batch, axis=0)
+            ik = np.repeat(ik.astype(kind, copy=False), batch, axis=0)
             ik[(slice(None), *part.ik_at)] += entries[:, part.ik]
         if len(part.ki):
-            ki = np.repeat(ki, batch, axis=0)
+            ki = np.repeat(ki.astype(kind, copy=False), batch, axis=0)
             ki[(slice(None), *part.ki_at)] += entries[:, part.ki]
         if transpose:
             ik, ki, kk = ki.swapaxes(1, 2), ik.swapaxes(1, 2), kk.swapaxes(1, 2)
@@ -122,7 +122,7 @@ class DenseSolver:
         # A node whose own conductances are all zero may still be held by a branch: no pivot, yet not singular.
         zero = np.flatnonzero(~d.all(axis=1))
         if len(zero):
-            whole = np.zeros((batch, rhs.shape[1], rhs.shape[1]))
+            whole = np.zeros((batch, rhs.shape[1], rhs.shape[1]), kind)
             whole[:, part.i, part.i] = d
             whole[:, part.i[:, None], part.k] = ik
             whole[:, part.k[:, None], part.i] = ki
@@ -135,7 +135,7 @@ def _solve_batch(matrix: Array, rhs: Array) -> Array:
     if not rhs.shape[1]:
         return rhs
     try:
-        return np.asarray(np.linalg.solve(matrix, rhs[:, :, None])[:, :, 0], dtype=np.float64)
+        return np.asarray(np.linalg.solve(matrix, rhs[:, :, None])[:, :, 0], dtype=rhs.dtype)
     except np.linalg.LinAlgError:
         out = np.full_like(rhs, np.nan)
         for b in range(len(rhs)):
@@ -192,9 +192,9 @@ class SparseSolver:
         """See :meth:`LinearSolver.solve`."""
         out = np.full_like(rhs, np.nan)
         for b in range(len(rhs)):
-            data = self.base.copy()
+            data = self.base.astype(rhs.dtype)
             data[self.places] += entries[b]
-            if self.factor is not None and self.factor.factorise(data):
+            if self.factor is not None and not np.iscomplexobj(data) and self.factor.factorise(data):
                 out[b] = self.factor.solve(rhs[b])
                 continue
             matrix = sp.csc_array((data, self.indices, self.indptr), shape=(self.size, self.size))

@@ -370,6 +370,14 @@ class Model:
             [np.zeros(0), *(_one_port(bank).least_slope(bank.values) for bank in self.nonlinear)]
         )
 
+    def continued_currents(self, u: Array, at: Array) -> tuple[Array, Array]:
+        """Return the same at complex voltages u (B, E), continued analytically from real ones ``at``."""
+        parts = [
+            _one_port(bank).continued(u[:, s], bank.values, at[:, s])
+            for bank, s in zip(self.nonlinear, self._slices, strict=True)
+        ]
+        return np.concatenate([i for i, _ in parts], axis=1), np.concatenate([g for _, g in parts], axis=1)
+
     def limit(self, u_new: Array, u_old: Array) -> Array:
         """Return the junction voltages at which to linearise next, (B, E).
 

@@ -123,13 +123,13 @@ class System:
         """Add the nonlinear elements and the nudge to the linear residual (B, n); see :meth:`evaluate`."""
         model = self.model
         v = self.voltages(x)
-        slopes = np.zeros((len(x), model.slots.count))
-        magnitude = np.zeros_like(residual)
+        slopes = np.zeros((len(x), model.slots.count), x.dtype)
+        magnitude = np.zeros(residual.shape)
         count = len(model.junction_pins)
         if count:
             own = model.junction_voltages(v)
             at = own if junctions is None else junctions
-            i, g = model.junction_currents(at)
+            i, g = self.junction_currents(at)
             if junctions is not None:
                 i = i + g * (own - junctions)
             scatter, absolute = model.junction_scatter
@@ -153,6 +153,10 @@ class System:
         if self.nudge is not None:
             self._add_nudge(v, residual, slopes)
         return Evaluation(residual, slopes, magnitude)
+
+    def junction_currents(self, u: Array) -> tuple[Array, Array]:
+        """Return currents and slopes of all nonlinear one-ports at their voltages u, (B, E)."""
+        return self.model.junction_currents(u)
 
     def _add_nudge(self, v: Array, residual: Array, slopes: Array) -> None:
         assert self.nudge is not None

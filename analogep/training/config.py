@@ -29,6 +29,14 @@ class LearningConfig(Section):
     """What circuits without an energy need is non_reciprocal; vector_field leaves its correction out."""
     variant: Literal["positive", "negative", "centered", "random"] = "centered"
     """random: one-sided, with a sign of β that changes from update to update; for equilibrium propagation."""
+    cost: Literal["squared_error", "cross_entropy", "hinge"] = "squared_error"
+    """Cross-entropy and hinge are for classes, with targets 1 and 0; see ``analogep.learning.classification``."""
+    softmax_scale: Positive = 1.0
+    """Cross-entropy only: voltage of one unit of the exponent [V]."""
+    margin: Positive = 0.1
+    """Hinge only: by how much the right class is to exceed every other [V]."""
+    margin_width: NonNegative = 0.01
+    """Hinge only: width of the rounded corner [V], at most the margin."""
     beta: Positive | Literal["auto"] = "auto"
     """Nudging strength [S], or "auto" to take what the program suggests for the first batch."""
     nudge: Literal["error", "frozen"] = "error"
@@ -47,6 +55,18 @@ class LearningConfig(Section):
     def _random_has_an_energy(self) -> LearningConfig:
         if self.variant == "random" and self.rule != "equilibrium_propagation":
             raise ValueError(f'variant = "random" belongs to rule = "equilibrium_propagation", not "{self.rule}"')
+        return self
+
+    @model_validator(mode="after")
+    def _entries_belong_to_the_cost(self) -> LearningConfig:
+        given, defaults = self.model_fields_set, type(self).model_fields
+        for key, cost in (("softmax_scale", "cross_entropy"), ("margin", "hinge"), ("margin_width", "hinge")):
+            if key in given and getattr(self, key) != defaults[key].default and self.cost != cost:
+                raise ValueError(f'{key} belongs to cost = "{cost}", which this is not')
+        if self.cost != "squared_error" and (self.target_high, self.target_low) != (1.0, 0.0):
+            raise ValueError(f'cost = "{self.cost}" needs target_high = 1 and target_low = 0: they name the class')
+        if self.margin_width > self.margin:
+            raise ValueError(f"margin_width = {self.margin_width:g} V exceeds margin = {self.margin:g} V")
         return self
 
 

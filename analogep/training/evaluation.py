@@ -40,6 +40,6 @@ def evaluate(problem: Problem, outputs_of: Outputs, part: Volts) -> tuple[float,
     for start in range(0, len(part), TOGETHER):
         batch = np.arange(start, min(start + TOGETHER, len(part)))
         outputs = outputs_of(part, batch)
-        losses[batch] = 0.5 * ((outputs - part.targets[batch]) ** 2).sum(axis=1)
+        losses[batch] = problem.cost.value(outputs, part.targets[batch])
         errors[batch] = wrong(problem.data, part, batch, outputs)
     return float(losses.mean()), float(errors.mean())

@@ -27,6 +27,8 @@ def unfit(problem: Problem) -> str | None:
         return "it has no optimizer but plain gradient descent"
     if problem.optimizer.momentum:
         return "it has no momentum"
+    if problem.config.learning.cost != "squared_error":
+        return f"it has no cost but the squared error, and learning.cost is {problem.config.learning.cost}"
     if problem.train.labels is None:
         return "it trains classes, not a regression"
     return why_not(problem.circuit)

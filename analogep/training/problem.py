@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from analogep.learning import (
     Adam,
     Constant,
     Cosine,
+    Cost,
+    CrossEntropy,
     EquilibriumPropagation,
     Exponential,
+    Hinge,
     NativeSolver,
     NonReciprocalEP,
     Optimizer,
     Schedule,
     Solver,
+    SquaredError,
     VectorFieldEP,
     WarmUp,
     energy_scale,
@@ -100,6 +105,16 @@ class Problem:
     shuffle: np.random.Generator
     validation: Volts | None = None
 
+    @cached_property
+    def cost(self) -> Cost:
+        """The cost."""
+        learning = self.config.learning
+        if learning.cost == "cross_entropy":
+            return CrossEntropy(learning.softmax_scale)
+        if learning.cost == "hinge":
+            return Hinge(learning.margin, learning.margin_width)
+        return SquaredError()
+
     def rule_at(self, beta: float) -> PhaseRule:
         """Return the learning rule with a nudging strength β [S]; a random sign is the runner's to draw."""
         learning = self.config.learning
@@ -115,8 +130,14 @@ class Problem:
         learning = self.config.learning
         if learning.beta == "auto":
             first = slice(0, max(self.config.training.batch, 16))
-            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first])
+            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first], self.cost)
             beta, reason = found.beta, str(found)
+            bent = self.cost.curvature(len(circuit.output_pairs))
+            if learning.nudge == "error" and 1.0 < bent < np.inf:  # a nudge of β is a conductance of up to bent β
+                beta /= bent
+                reason = (
+                    f"β = {beta:.3g} S: 1/{bent:.3g}, for the curvature of the {self.cost.name} cost, of {reason}"
+                )
         else:
             beta = float(learning.beta)
             reason = f"β = {beta:.3g} S from the configuration"
@@ -127,14 +148,14 @@ class Problem:
         learning = self.config.learning
         if learning.variant == "positive" or learning.nudge == "frozen":
             return
-        limit = largest_safe_beta(circuit)
-        if beta >= limit:
+        limit, bent = largest_safe_beta(circuit), self.cost.curvature(len(circuit.output_pairs))
+        if beta * bent >= limit:
             raise ConfigError(
                 "configuration",
                 [
                     Fault(
                         "learning.beta",
-                        f"{beta:g} S is not below {limit:.4g} S, the conductance that holds the outputs; "
+                        f"{beta:g} S is not below {limit / bent:.4g} S: {limit:.4g} S hold the outputs; "
                         'use a smaller β, variant = "positive" or nudge = "frozen"',
                     )
                 ],
@@ -165,6 +186,9 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     if culprit is not None and config.learning.rule == "equilibrium_propagation":
         key, remedy = config.network.reciprocity
         raise ConfigError("configuration", [Fault(key, f"{culprit}; equilibrium propagation needs {remedy}")])
+    if data.train.labels is None and config.learning.cost != "squared_error":
+        what = f"{config.learning.cost} is a cost for classes, and {config.data.name} is a regression"
+        raise ConfigError("configuration", [Fault("learning.cost", what)])
     _optimizer(config.training, config.training.bounds).check(circuit)
     # without bounds of its own a block still cannot leave the range that its device allows
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})

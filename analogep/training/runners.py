@@ -124,7 +124,7 @@ class GeneralRunner:
         if problem.config.learning.variant == "random":
             sign = hashed_signs(batch, len(batch))[0]
             rule = replace(rule, variant="positive" if sign > 0 else "negative")
-        gradient = rule.gradient(self.circuit, inputs, targets, solver=problem.solver)
+        gradient = rule.gradient(self.circuit, inputs, targets, problem.cost, problem.solver)
         new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
         self.circuit, self.memory = self.circuit.with_parameters(new), memory
         self.engine = gradient.free.engine
