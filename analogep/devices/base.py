@@ -277,6 +277,15 @@ class MultiPort(Device):
         return {}
 
     @staticmethod
+    def observable(z: Array, p: Values) -> dict[str, Array] | None:
+        """Return what a local rule measures (..., E) for each trainable parameter, as a co-content's slope [W/θ].
+
+        For a device without a co-content of its own that stands in for a conductance, such as a transistor on
+        an edge; ``None`` for every other one.
+        """
+        return None
+
+    @staticmethod
     def storage(p: Values) -> Array | None:
         """Return M (E, L, L) of the law over time, f(z) + M dz/dt = 0; ``None`` for a law without memory."""
         return None

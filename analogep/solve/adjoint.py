@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
@@ -43,9 +44,46 @@ def adjoint_voltages(free: Solution, inputs: Array, pull: Array) -> tuple[Array,
     system, entries = _linearise(free, inputs)
     model = system.model
     lam = _solve(model, entries, _project(system, pull, model.t), transpose=True)
-    unknown = model.plan.unknown
-    nodes = np.where(unknown >= 0, model.w * lam[:, model.gather], 0.0) if model.plan.size else 0.0 * system.known
-    return nodes, model.branch_currents(lam)
+    return _nodes(system, lam), model.branch_currents(lam)
+
+
+def truncated_adjoint(
+    free: Solution, inputs: Array, pull: Array, steps: int, step: float, node_capacitance: float
+) -> tuple[Array, dict[int, Array]]:
+    """Return what backpropagation through the last ``steps`` steps of the relaxation gives for the adjoint.
+
+    At the free equilibrium a step of implicit Euler is v ← v − (C/h + J)⁻¹ F(v). Backwards through K of them λ
+    grows from zero by (C/h + J)ᵀ λ_{k+1} = ∂C/∂v + (C/h)ᵀ λ_k, whose limit is the adjoint, Jᵀ λ = ∂C/∂v; a
+    mode of time constant τ misses it by the factor (1 + h/τ)^−K.
+
+    Parameters
+    ----------
+    free, inputs, pull
+        As for :func:`adjoint_voltages`.
+    steps
+        Number of steps K.
+    step
+        Length h of a step [s].
+    node_capacitance
+        Capacitance [F] to ground of every solved node that has no capacitor of its own.
+
+    Returns
+    -------
+    lam, branches
+        As for :func:`adjoint_voltages`.
+    """
+    system, entries = _linearise(free, inputs)
+    model = system.model
+    shunt = sp.csr_array(model.integrator_capacitance(node_capacitance) / step)
+    shared = sharing(model)
+    if shared is not None:  # ideal diodes side by side: their currents relax, too
+        shunt = sp.csr_array(shunt + shared)
+    solver, back = linear_solver(model, shunt), sp.csr_array(shunt.T)
+    rhs = _project(system, pull, model.t)
+    lam = np.zeros_like(rhs)
+    for _ in range(steps):
+        lam = solver.solve(entries, rhs + (back @ lam.T).T, transpose=True)
+    return _nodes(system, lam), model.branch_currents(lam)
 
 
 def left_open(free: Solution, inputs: Array, sample: int) -> str:
@@ -104,6 +142,15 @@ def _solve(model: Model, entries: Array, rhs: Array, *, transpose: bool = False)
         if not (missed > _EXACT * size).any():
             break
     return np.where((missed <= _EXACT * size)[:, None], y, np.nan)
+
+
+def _nodes(system: System, lam: Array) -> Array:
+    """Return the adjoint of each node's Kirchhoff equation (B, N) from those of the unknowns (B, n)."""
+    model = system.model
+    if not model.plan.size:
+        return 0.0 * system.known
+    out: Array = np.where(model.plan.unknown >= 0, model.w * lam[:, model.gather], 0.0)
+    return out
 
 
 def _at(free: Solution, inputs: Array) -> tuple[System, Array]:
