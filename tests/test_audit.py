@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from analogep.circuit import Circuit
-from analogep.devices import VCVS, Resistor
+from analogep.devices import VCVS, Diode, Resistor
+from analogep.errors import InputError
 from analogep.learning import (
     RULES,
     Adjoint,
@@ -178,6 +179,15 @@ def feedforward() -> Circuit:
     return Circuit.from_graph(graph, inputs=["x"], outputs=["y"])
 
 
+def test_rules_can_be_named() -> None:
+    found = audit(network(), INPUTS, TARGETS, rules=["EP centered", "finite difference"])
+    assert {row.rule for row in found.rows} == {"EP centered", "finite difference"}
+    assert set(found.slopes) == {"EP centered"}
+    assert found.row("EP centered", "W1.conductance").fd_cosine == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(InputError, match=r"unknown rule 'EP sideways'; rules: .*contrastive"):
+        audit(network(), INPUTS, TARGETS, rules=["EP sideways"])
+
+
 def test_a_circuit_without_energy_shows_which_rules_apply() -> None:
     found = audit(feedforward(), [[0.8], [-0.5]], [[0.1], [0.2]])
     reciprocal = ["EP centered", "EP positive", "EP negative", "frequency propagation", "contrastive"]
@@ -191,11 +201,18 @@ def test_a_circuit_without_energy_shows_which_rules_apply() -> None:
             assert row.scale == pytest.approx(1.0, abs=0.01)
 
 
-def test_an_unsafe_beta_refuses_the_repelled_variants_and_says_why() -> None:
-    circuit = crossbar(np.full((2, 1), 1e-4), 1e-4)  # the output is held by 3e-4 S
-    found = audit(circuit, [[1.0, 0.5]], [[0.1]], beta=4e-4)
+def test_where_only_junctions_hold_the_outputs_the_repelled_variants_say_why_they_fail() -> None:
+    graph = nx.MultiDiGraph()
+    graph.add_edge("x", "a", device=Diode(), name="d0")
+    graph.add_edge("a", "b", device=Resistor(conductance=1e-4), name="r0", trainable=True)
+    graph.add_edge("b", "0", device=Diode(), name="d1")
+    circuit = Circuit.from_graph(graph, inputs=["x"], outputs=["b"])
+    found = audit(circuit, [[1.2]], [[0.1]], rules=["EP centered", "EP positive", "contrastive"])
     assert "no unique equilibrium" in found.refused["EP centered"]
-    assert found.row("EP positive", "W1.conductance").entries == 2
+    assert {row.rule for row in found.rows} == {"EP positive", "contrastive"}
+    assert found.suggestion is not None
+    with pytest.raises(InputError, match="no unique equilibrium"):
+        audit(circuit, [[1.2]], [[0.1]], beta=found.beta, rules=["EP centered"])
 
 
 def test_rules_are_compared_with_finite_differences_where_these_went() -> None:

@@ -26,6 +26,7 @@ def check_gradients(
     figure: Path | None,
     noise: float = 0.0,
     averages: int = 1,
+    rules: Sequence[str] = (),
 ) -> bool:
     """Print the audit and return whether every exact rule that applies agrees with the adjoint."""
     problem = build_problem(configured(source, changes))
@@ -34,7 +35,14 @@ def check_gradients(
     count = min(samples, len(problem.train))
     inputs, targets = problem.train.inputs(slice(count)), problem.train.targets[:count]
     found = audit(
-        problem.circuit, inputs, targets, beta=beta, solver=problem.solver, noise=noise, averages=averages
+        problem.circuit,
+        inputs,
+        targets,
+        beta=beta,
+        rules=[*rules, FiniteDifference().name] if rules else None,
+        solver=problem.solver,
+        noise=noise,
+        averages=averages,
     )
     console.print(f"{problem.circuit!r}, batch of {count}")
     _show_beta(found)
@@ -64,13 +72,13 @@ def _show_beta(found: Audit) -> None:
 
 def _show(found: Audit) -> None:
     names = ("rule", "block", "cosine", "scale", "relative error", "scale of raw estimate", "entries")
-    table = Table(*names, "to finite differences")
+    table = Table(*names, "cosine, scale to differences")
     above = ""
     for row in found.rows:
         unit = "" if row.unit == "1" else f" {row.unit}"
         to_differences = ""
         if row.fd_cosine is not None and row.fd_scale is not None:
-            to_differences = f"{row.fd_cosine:.6f}, {row.fd_scale:.4g}{unit}"
+            to_differences = f"{row.fd_cosine:.6f}, {row.fd_scale:.4g}"
         table.add_row(
             "" if row.rule == above else row.rule,
             row.block,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import AnalogepError
+from analogep.errors import AnalogepError, InputError
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost
 from analogep.learning.gradient import Gradient
@@ -137,7 +137,7 @@ def audit(
     cost: Cost = SQUARED_ERROR,
     *,
     beta: float | None = None,
-    rules: Sequence[Rule] | None = None,
+    rules: Sequence[Rule | str] | None = None,
     solver: Solver = NATIVE,
     fit: bool = True,
     noise: float = 0.0,
@@ -155,8 +155,9 @@ def audit(
     beta
         Nudging strength [S]; suggested from the circuit if not given.
     rules
-        Rules to compare; by default all of ``RULES`` at ``beta``, and finite differences at up to ``SAMPLED``
-        parameters per block. A :class:`FiniteDifference` among them is what the others are compared with, too.
+        Rules to compare, or their names in ``RULES``, made for ``beta``; by default all of these.
+        ``"finite difference"``, also by default, visits up to ``SAMPLED`` parameters per block, where the other
+        rules are compared with it, too.
     solver
         Finds the phases.
     fit
@@ -165,25 +166,40 @@ def audit(
         Noise of one read [V] and number of reads that are averaged, for the suggestion; see ``suggest_beta``.
     rng
         Chooses the parameters for finite differences; fixed by default.
+
+    Raises
+    ------
+    InputError
+        If inputs, targets or a given ``beta`` do not fit the circuit, or a rule's name is unknown.
+    ConvergenceError
+        If there is no free equilibrium, or no adjoint there.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     suggestion = None
     if beta is None:
         suggestion = suggest_beta(circuit, inputs, targets, cost, noise=noise, averages=averages)
         beta = suggestion.beta
-    if rules is None:
-        at = {
-            block: np.sort(rng.choice(value.size, min(SAMPLED, value.size), replace=False))
-            for block, value in circuit.parameters.items()
-        }
-        rules = [*(entry.make(beta) for entry in RULES.values()), FiniteDifference(at=at)]
+    at = {
+        block: np.sort(rng.choice(value.size, min(SAMPLED, value.size), replace=False))
+        for block, value in circuit.parameters.items()
+    }
+    difference = FiniteDifference(at=at)
+    wanted = [*RULES, difference.name] if rules is None else rules
+    unknown = [rule for rule in wanted if isinstance(rule, str) and rule not in (*RULES, difference.name)]
+    if unknown:
+        raise InputError(f"unknown rule {unknown[0]!r}; rules: {', '.join((*RULES, difference.name))}")
     reference = Adjoint().gradient(circuit, inputs, targets, cost, solver).blocks
     estimates: list[tuple[Rule, Gradient]] = []
     refused: dict[str, str] = {}
-    for rule in rules:
+    for choice in wanted:
+        rule = choice
+        if isinstance(rule, str):
+            rule = difference if rule == difference.name else RULES[rule].make(beta)
         try:
             estimates.append((rule, rule.gradient(circuit, inputs, targets, cost, solver)))
-        except AnalogepError as error:  # the adjoint took the same arguments: it is this rule that fails
+        except AnalogepError as error:  # the adjoint took the same circuit and batch
+            if suggestion is None and isinstance(error, InputError):
+                raise  # it is the given β, or the given rule
             refused[rule.name] = str(error)
     differences = next((g.blocks for rule, g in estimates if isinstance(rule, FiniteDifference)), None)
     rows: list[AuditRow] = []
