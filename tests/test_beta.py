@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from test_layered import batch_for, layered_networks
 
 from analogep.circuit import Circuit, resistor_bank
-from analogep.devices import CurrentSource, Diode, IdealDiode, OnePort, Resistor
+from analogep.constants import BOLTZMANN
+from analogep.devices import Capacitor, CurrentSource, Diode, IdealDiode, OnePort, Resistor
 from analogep.errors import InputError
 from analogep.learning import EquilibriumPropagation, SquaredError, largest_safe_beta, suggest_beta
 from analogep.learning.beta import CONVEX_FRACTION, JUNCTION_FRACTION
 from analogep.networks import crossbar, deep_resistive, uniform
-from analogep.solve import ConductanceNudge, operating_point
+from analogep.solve import ConductanceNudge, langevin, operating_point
 from analogep.solve.system import System
 
 INITIAL = uniform(1e-5, 1e-3)
@@ -184,3 +185,76 @@ def test_unreachable_targets_still_give_a_suggestion() -> None:
     near = suggest_beta(circuit, [1.0, 0.5], [1.0])
     far = suggest_beta(circuit, [1.0, 0.5], [100.0])
     assert 0.0 < far.beta < near.beta
+
+
+# --- noise -----------------------------------------------------------------------------------------------
+
+
+def test_thermal_noise_by_hand() -> None:
+    """1 pF at 300.15 K: √(kT/C) = 64.4 µV in one phase, √2 more in the difference of two."""
+    found = suggest_beta(crossbar(np.full((2, 1), 1e-4), 1e-4), [1.0, 0.5], [0.1])
+    assert found.noise == pytest.approx(np.sqrt(2) * np.sqrt(BOLTZMANN * 300.15 / 1e-12), rel=1e-9)
+    assert found.noise == pytest.approx(9.10e-5, rel=1e-3)
+
+
+def test_thermal_noise_of_a_pair_and_of_own_capacitors() -> None:
+    """Between two nodes with 1 pF to ground each, and 2 pF between them: C = [[3, -2], [-2, 3]], 2/5 in 1/pF."""
+    graph = nx.MultiDiGraph()
+    for node in "ab":
+        graph.add_edge("x", node, device=Resistor(conductance=1e-4), name=f"r{node}", trainable=True)
+        graph.add_edge(node, "0", device=Capacitor(value=1e-12), name=f"c{node}")
+        graph.add_edge(node, "0", device=Resistor(conductance=1e-4 if node == "a" else 2e-4), name=f"l{node}")
+    graph.add_edge("a", "b", device=Capacitor(value=2e-12), name="cab")
+    circuit = Circuit.from_graph(graph, inputs=["x"], outputs=[("a", "b")])
+    found = suggest_beta(circuit, [1.0], [0.5])
+    assert found.noise == pytest.approx(np.sqrt(2 * BOLTZMANN * 300.15 * 0.4e12), rel=1e-9)
+
+
+def test_thermal_noise_is_that_of_a_langevin_trajectory() -> None:
+    circuit = crossbar(np.full((2, 1), 1e-4), 1e-4)
+    tau = 1e-12 / 3e-4
+    run = langevin(circuit, np.tile([1.0, 0.5], (400, 1)), 400 * tau, 0.1 * tau, np.random.default_rng(3))
+    measured = run.voltage("y0")[200:].std()
+    found = suggest_beta(circuit, [1.0, 0.5], [0.1])
+    # implicit Euler divides the variance by 1 + h/2τ; 400 samples of 380 τ leave 0.3 %
+    assert measured * np.sqrt(2.0 * 1.05) == pytest.approx(found.noise, rel=0.01)
+
+
+def test_reads_are_averaged_and_noises_add_in_quadrature() -> None:
+    circuit, batch = crossbar(np.full((2, 1), 1e-4), 1e-4), ([1.0, 0.5], [0.1])
+    read = suggest_beta(circuit, *batch, noise=3e-3, temperature=0.0)
+    assert read.noise == pytest.approx(np.sqrt(2) * 3e-3, rel=1e-12)
+    assert suggest_beta(circuit, *batch, noise=3e-3, temperature=0.0, averages=9).noise == pytest.approx(
+        read.noise / 3.0, rel=1e-12
+    )
+    both = suggest_beta(circuit, *batch, noise=3e-3)
+    thermal = suggest_beta(circuit, *batch)
+    assert both.noise == pytest.approx(np.hypot(read.noise, thermal.noise), rel=1e-12)
+    assert both.beta == thermal.beta == read.beta
+
+
+def test_a_nudge_below_the_noise_is_flagged_and_the_reads_asked_for_suffice() -> None:
+    circuit, batch = crossbar(np.full((2, 1), 1e-4), 1e-4), ([1.0, 0.5], [0.1])
+    quiet = suggest_beta(circuit, *batch)
+    assert not quiet.below_noise
+    assert "above a noise of" in quiet.reason
+    loud = suggest_beta(circuit, *batch, noise=0.1)
+    assert loud.below_noise
+    assert f"average {loud.reads_needed} reads" in loud.reason
+    assert not suggest_beta(circuit, *batch, noise=0.1, averages=loud.reads_needed).below_noise
+    assert suggest_beta(circuit, *batch, noise=0.1, averages=loud.reads_needed - 1).below_noise
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"noise": -1e-3}, "noise = -0.001"),
+        ({"noise": float("nan")}, "noise = nan"),
+        ({"temperature": -1.0}, "temperature = -1"),
+        ({"averages": 0}, "averages = 0"),
+        ({"node_capacitance": -1e-12}, "node_capacitance"),
+    ],
+)
+def test_arguments_about_noise_are_checked(options: dict[str, float], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        suggest_beta(crossbar(np.full((2, 1), 1e-4), 1e-4), [1.0, 0.5], [0.1], **options)  # type: ignore[arg-type]

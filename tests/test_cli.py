@@ -327,8 +327,18 @@ def test_verify_without_ngspice_says_how_to_get_it(command, tmp_path, no_ngspice
 def test_gradcheck_passes_on_the_board_and_draws(command, tmp_path):
     code, out, _ = command("gradcheck", XOR, "--figure", "audit.png")
     assert code == 0
-    assert "agrees with the adjoint" in out
+    assert "EP centered agrees with the adjoint" in out
+    assert "DISAGREES" not in out
+    # a pair of two nodes of 1 pF, and two phases: √(4 kT/C)
+    assert "noise 0.000129 V" in " ".join(out.split())
     assert (tmp_path / "audit.png").stat().st_size > 10_000
+
+
+def test_gradcheck_warns_of_a_nudge_below_the_noise(command):
+    code, out, _ = command("gradcheck", XOR, "--noise", "0.1", "--rule", "EP centered")
+    assert code == 0
+    assert "less than the noise" in " ".join(out.split())
+    assert "contrastive" not in out
 
 
 def test_devices_lists_every_device(command):

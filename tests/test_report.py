@@ -344,8 +344,8 @@ def an_audit(fit: bool = True) -> Audit:
         for block, raw in (("W1.conductance", 0.1), ("W2.conductance", 1.001))
     )
     betas = 1e-6 * np.array([0.25, 0.5, 1.0, 2.0])
-    errors = {"positive": betas * 1e3, "centered": (betas * 1e3) ** 2} if fit else {}
-    return Audit(rows, 1e-6, None, {"positive": 1.0, "centered": 2.0} if fit else {}, betas, errors)
+    errors = {"EP positive": betas * 1e3, "EP centered": (betas * 1e3) ** 2} if fit else {}
+    return Audit(rows, 1e-6, None, {"EP positive": 1.0, "EP centered": 2.0} if fit else {}, betas, errors)
 
 
 def test_audit_figure_shows_cosines_scales_and_errors() -> None:
@@ -357,7 +357,7 @@ def test_audit_figure_shows_cosines_scales_and_errors() -> None:
     assert np.all(xdata(cosine.lines[2]) == 1e-16)  # a cosine above 1 by rounding
     assert error.get_xlabel() == "β (µS)"
     np.testing.assert_allclose(xdata(error.lines[0]), [0.25, 0.5, 1.0, 2.0])
-    np.testing.assert_allclose(ydata(error.lines[0]), audit.errors["positive"])
+    np.testing.assert_allclose(ydata(error.lines[0]), audit.errors["EP positive"])
     assert {"a", "b", "c", "W1.conductance", "EP centered", "1.00", "2.00", "∝ β²"} <= set(texts(figure))
     figure.draw_without_rendering()
 

@@ -127,12 +127,17 @@ def gradcheck(
     samples: Annotated[int, typer.Option(min=1, help="Training samples in the batch.")] = 8,
     beta: Annotated[float | None, typer.Option(help="Nudging strength [S]; suggested if not given.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw the audit to this file.")] = None,
+    noise: Annotated[float, typer.Option(help="Noise of one read of an output, root mean square [V].")] = 0.0,
+    averages: Annotated[int, typer.Option(min=1, help="Reads of each phase that are averaged.")] = 1,
+    rule: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help='Only this rule, e.g. "EP centered"; repeat for more.')
+    ] = None,
     set_: Settings = None,
 ) -> None:
-    """Compare every rule's gradient with the adjoint, per parameter block; exit code 1 if centered EP fails."""
+    """Compare every rule's gradient with the adjoint, per parameter block; exit code 1 if an exact rule fails."""
     from analogep.cli.gradients import check_gradients
 
-    if not check_gradients(config, set_ or [], samples, beta, figure):
+    if not check_gradients(config, set_ or [], samples, beta, figure, noise, averages, rule or ()):
         raise typer.Exit(1)
 
 

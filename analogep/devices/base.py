@@ -292,9 +292,13 @@ class MultiPort(Device):
         return {}
 
     @staticmethod
-    def cocontent_gradient(z: Array, p: Values) -> dict[str, Array]:
-        """Return ∂Φ/∂θ (..., E) of a reciprocal device: the observable of equilibrium propagation."""
-        return {}
+    def observable(z: Array, p: Values) -> dict[str, Array] | None:
+        """Return what a local rule measures (..., E) for each trainable parameter, as a co-content's slope [W/θ].
+
+        That slope itself for a reciprocal device, that of the conductance that it stands in for otherwise, such
+        as for a transistor on an edge; ``None`` for a device that has none.
+        """
+        return None
 
     @staticmethod
     def storage(p: Values) -> Array | None:

@@ -43,6 +43,8 @@ class Mosfet(MultiPort):
     pins: ClassVar[tuple[str, ...]] = ("d", "s", "g", "b")
     linear: ClassVar[bool] = False
     reciprocal: ClassVar[bool] = False
+    polarity: ClassVar[float]
+    """1 for an n-channel, −1 for a p-channel."""
     threshold: float = parameter("V", "threshold voltage VTO at zero bulk bias", default=0.0)
     transconductance: float = parameter(
         "A/V²", "transconductance parameter KP", default=2e-5, low=0.0, low_open=True
@@ -63,6 +65,21 @@ class Mosfet(MultiPort):
     @classmethod
     def stamp_gradient(cls, z: Array, p: Values) -> dict[str, Array]:
         return {"gate_voltage": cls.stamp(z, p)[1][..., 2]}
+
+    @classmethod
+    def observable(cls, z: Array, p: Values) -> dict[str, Array]:
+        """Return ∂/∂(gate_voltage) ∫₀^v_ds i_d dv_ds, lower end and gate held: β v_ds²/2 in the triode region.
+
+        The power that Dillavou et al. 2024 (PNAS 121, e2319718121) measure at each transistor of their network.
+        """
+        sign = cls.polarity
+        drain, source, gate, bulk = (sign * z[..., k] for k in range(4))
+        low, span = np.minimum(drain, source), np.abs(drain - source)
+        over = gate + sign * p["gate_voltage"] - low - _turn_on(bulk - low, sign * p["threshold"], p)
+        reach, lam = np.minimum(span, np.maximum(over, 0.0)), p["channel_modulation"]
+        triode = reach**2 * (0.5 + lam * reach / 3.0)
+        saturated = reach * (span - reach) * (1.0 + 0.5 * lam * (span + reach))
+        return {"gate_voltage": sign * p["transconductance"] * p["width"] / p["length"] * (triode + saturated)}
 
     @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
@@ -97,6 +114,7 @@ class NMOS(Mosfet):
     """n-channel MOSFET; see :class:`Mosfet` for the law. SPICE ``M`` with a model ``NMOS``."""
 
     kind: ClassVar[str] = "nmos"
+    polarity: ClassVar[float] = 1.0
 
     @staticmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
@@ -112,6 +130,7 @@ class PMOS(Mosfet):
     """p-channel MOSFET; see :class:`Mosfet` for the law. SPICE ``M`` with a model ``PMOS``."""
 
     kind: ClassVar[str] = "pmos"
+    polarity: ClassVar[float] = -1.0
 
     @staticmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:

@@ -43,7 +43,7 @@ class MutualTransconductance(MultiPort):
         return {"transconductance": df}
 
     @staticmethod
-    def cocontent_gradient(z: Array, p: Values) -> dict[str, Array]:
+    def observable(z: Array, p: Values) -> dict[str, Array] | None:
         return {"transconductance": (z[..., 0] - z[..., 1]) * (z[..., 2] - z[..., 3])}
 
     @classmethod

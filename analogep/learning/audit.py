@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
+from analogep.errors import AnalogepError, InputError
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost
+from analogep.learning.gradient import Gradient
 from analogep.learning.oracles import Adjoint, FiniteDifference
-from analogep.learning.rules import NATIVE, SQUARED_ERROR, EquilibriumPropagation, Rule, Solver, Variant
+from analogep.learning.registry import RULES
+from analogep.learning.rules import NATIVE, SQUARED_ERROR, Rule, Solver
 
 Array = NDArray[np.float64]
 
@@ -34,11 +36,16 @@ class AuditRow:
     scale
         Projection ⟨g, adjoint⟩ / ⟨adjoint, adjoint⟩; 1 is the right size.
     error
-        ‖g − adjoint‖ / ‖adjoint‖.
+        ‖g − adjoint‖ / ‖adjoint‖, of g over its scale where that has a unit.
     raw_scale
         The same projection for the raw local estimate, before amplifiers are accounted for.
     entries
         How many parameters were compared.
+    fd_cosine, fd_scale
+        Cosine and scale to finite differences instead, at the parameters these visited; ``None`` without any.
+    unit
+        Unit of the scales, ``"1"`` for an estimate of the gradient itself; siemens for a rule that follows a
+        contrast in watts, which only its cosines compare with the gradient.
     """
 
     rule: str
@@ -48,6 +55,9 @@ class AuditRow:
     error: float
     raw_scale: float
     entries: int
+    fd_cosine: float | None = None
+    fd_scale: float | None = None
+    unit: str = "1"
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,13 @@ class Audit:
     suggestion
         The β used and why; ``None`` if it was given.
     slopes
-        Fitted exponent of the error in β for each variant of equilibrium propagation; 1 is expected of the
-        one-sided and 2 of the centered one on smooth circuits.
+        Fitted exponent of the error in β, by rule; ``RULES`` says what is expected of it on smooth circuits.
     betas
         The β [S] of the fit.
     errors
-        Relative error at each of ``betas``, by variant.
+        Relative error at each of ``betas``, by rule.
+    refused
+        Why a rule gave no estimate on this circuit, by rule.
     """
 
     rows: tuple[AuditRow, ...]
@@ -75,6 +86,7 @@ class Audit:
     slopes: dict[str, float]
     betas: Array
     errors: dict[str, Array]
+    refused: dict[str, str] = field(default_factory=dict)
 
     def row(self, rule: str, block: str) -> AuditRow:
         """Return one row; raises ``KeyError`` if there is none."""
@@ -85,35 +97,37 @@ class Audit:
 
 
 def compare_blocks(
-    rule: Rule, gradient: dict[str, Array], raw: dict[str, Array], reference: dict[str, Array]
+    rule: Rule,
+    gradient: Mapping[str, Array],
+    raw: Mapping[str, Array],
+    reference: Mapping[str, Array],
+    differences: Mapping[str, Array] | None = None,
+    unit: str = "1",
 ) -> list[AuditRow]:
-    """Return one row per block; NaN entries of ``gradient`` are left out."""
+    """Return one row per block; NaN entries of ``gradient`` and of ``differences`` are left out."""
     rows = []
     for block, ref in reference.items():
-        g, local = gradient[block].ravel(), raw[block].ravel()
-        here = np.isfinite(g)
-        g, local, r = g[here], local[here], ref.ravel()[here]
-        norm, size = float(np.linalg.norm(r)), float(np.linalg.norm(g))
-        if norm == 0.0:
-            same = size == 0.0
-            rows.append(
-                AuditRow(rule.name, block, float(same), float(same), 0.0 if same else np.inf, 1.0, int(here.sum()))
-            )
-            continue
-        cosine = float(g @ r) / (norm * size) if size > 0 else 0.0
-        error = float(np.linalg.norm(g - r)) / norm
-        rows.append(
-            AuditRow(
-                rule.name,
-                block,
-                cosine,
-                float(g @ r) / norm**2,
-                error,
-                float(local @ r) / norm**2,
-                int(here.sum()),
-            )
-        )
+        cosine, scale, error, entries = _compare(gradient[block], ref)
+        if unit != "1" and scale != 0.0:
+            error = _compare(gradient[block] / scale, ref)[2]
+        raw_scale = _compare(np.where(np.isfinite(gradient[block]), raw[block], np.nan), ref)[1]
+        fd: tuple[float | None, float | None] = (None, None)
+        if differences is not None and not isinstance(rule, FiniteDifference):
+            fd = _compare(gradient[block], differences[block])[:2]
+        rows.append(AuditRow(rule.name, block, cosine, scale, error, raw_scale, entries, *fd, unit))
     return rows
+
+
+def _compare(gradient: Array, reference: Array) -> tuple[float, float, float, int]:
+    """Return cosine, scale, relative error, and at how many entries both are known."""
+    here = np.isfinite(gradient) & np.isfinite(reference)
+    g, r = gradient[here], reference[here]
+    norm, size = float(np.linalg.norm(r)), float(np.linalg.norm(g))
+    if norm == 0.0:
+        same = size == 0.0
+        return float(same), float(same), 0.0 if same else np.inf, len(g)
+    cosine = float(g @ r) / (norm * size) if size > 0 else 0.0
+    return cosine, float(g @ r) / norm**2, float(np.linalg.norm(g - r)) / norm, len(g)
 
 
 def audit(
@@ -123,12 +137,16 @@ def audit(
     cost: Cost = SQUARED_ERROR,
     *,
     beta: float | None = None,
-    rules: Sequence[Rule] | None = None,
+    rules: Sequence[Rule | str] | None = None,
     solver: Solver = NATIVE,
     fit: bool = True,
+    noise: float = 0.0,
+    averages: int = 1,
     rng: np.random.Generator | None = None,
 ) -> Audit:
-    """Compare learning rules with the adjoint gradient, per parameter block.
+    """Compare learning rules with the adjoint gradient and with finite differences, per parameter block.
+
+    A rule that does not apply to the circuit, or finds no phase, is among ``refused`` with the reason.
 
     Parameters
     ----------
@@ -137,55 +155,73 @@ def audit(
     beta
         Nudging strength [S]; suggested from the circuit if not given.
     rules
-        Rules to compare; by default the three variants of equilibrium propagation at ``beta``, and finite
-        differences at up to ``SAMPLED`` parameters per block.
+        Rules to compare, or their names in ``RULES``, made for ``beta``; by default all of these.
+        ``"finite difference"``, also by default, visits up to ``SAMPLED`` parameters per block, where the other
+        rules are compared with it, too.
     solver
         Finds the phases.
     fit
-        Whether to fit how the error falls with β.
+        Whether to fit how the error falls with β, for the rules whose bias is a power of β.
+    noise, averages
+        Noise of one read [V] and number of reads that are averaged, for the suggestion; see ``suggest_beta``.
     rng
         Chooses the parameters for finite differences; fixed by default.
+
+    Raises
+    ------
+    InputError
+        If inputs, targets or a given ``beta`` do not fit the circuit, or a rule's name is unknown.
+    ConvergenceError
+        If there is no free equilibrium, or no adjoint there.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     suggestion = None
     if beta is None:
-        suggestion = suggest_beta(circuit, inputs, targets, cost)
+        suggestion = suggest_beta(circuit, inputs, targets, cost, noise=noise, averages=averages)
         beta = suggestion.beta
-    if rules is None:
-        at = {
-            block: np.sort(rng.choice(value.size, min(SAMPLED, value.size), replace=False))
-            for block, value in circuit.parameters.items()
-        }
-        rules = [
-            EquilibriumPropagation(beta, "centered"),
-            EquilibriumPropagation(beta, "positive"),
-            EquilibriumPropagation(beta, "negative"),
-            FiniteDifference(at=at),
-        ]
-    reference = dict(Adjoint().gradient(circuit, inputs, targets, cost, solver).blocks)
+    at = {
+        block: np.sort(rng.choice(value.size, min(SAMPLED, value.size), replace=False))
+        for block, value in circuit.parameters.items()
+    }
+    difference = FiniteDifference(at=at)
+    wanted = [*RULES, difference.name] if rules is None else rules
+    unknown = [rule for rule in wanted if isinstance(rule, str) and rule not in (*RULES, difference.name)]
+    if unknown:
+        raise InputError(f"unknown rule {unknown[0]!r}; rules: {', '.join((*RULES, difference.name))}")
+    reference = Adjoint().gradient(circuit, inputs, targets, cost, solver).blocks
+    estimates: list[tuple[Rule, Gradient]] = []
+    refused: dict[str, str] = {}
+    for choice in wanted:
+        rule = choice
+        if isinstance(rule, str):
+            rule = difference if rule == difference.name else RULES[rule].make(beta)
+        try:
+            estimates.append((rule, rule.gradient(circuit, inputs, targets, cost, solver)))
+        except AnalogepError as error:  # the adjoint took the same circuit and batch
+            if suggestion is None and isinstance(error, InputError):
+                raise  # it is the given β, or the given rule
+            refused[rule.name] = str(error)
+    differences = next((g.blocks for rule, g in estimates if isinstance(rule, FiniteDifference)), None)
     rows: list[AuditRow] = []
-    for rule in rules:
-        found = rule.gradient(circuit, inputs, targets, cost, solver)
-        rows += compare_blocks(rule, dict(found.blocks), dict(found.raw), reference)
+    for rule, g in estimates:
+        rows += compare_blocks(rule, g.blocks, g.raw, reference, differences, g.info.get("scale_unit", "1"))
     top = 2.0 if 2.0 * beta < largest_safe_beta(circuit) else 1.0
     betas = beta * top * np.array([0.125, 0.25, 0.5, 1.0])
     errors: dict[str, Array] = {}
     slopes: dict[str, float] = {}
-    if fit:
-        for variant in get_args(Variant):
-            series = [
-                _relative_error(
-                    EquilibriumPropagation(float(b), variant)
-                    .gradient(circuit, inputs, targets, cost, solver)
-                    .blocks,
-                    reference,
-                )
-                for b in betas
-            ]
-            errors[variant] = np.array(series)
-            if min(series) > 0:
-                slopes[variant] = float(np.polyfit(np.log(betas), np.log(series), 1)[0])
-    return Audit(tuple(rows), beta, suggestion, slopes, betas, errors)
+    for name in [rule.name for rule, _ in estimates] if fit else []:
+        entry = RULES.get(name)
+        if entry is None or entry.order is None:
+            continue
+        try:
+            found = [entry.make(float(b)).gradient(circuit, inputs, targets, cost, solver) for b in betas]
+        except AnalogepError as error:
+            refused[f"{name}, fit over β"] = str(error)
+            continue
+        errors[name] = np.array([_relative_error(g.blocks, reference) for g in found])
+        if errors[name].min() > 0:
+            slopes[name] = float(np.polyfit(np.log(betas), np.log(errors[name]), 1)[0])
+    return Audit(tuple(rows), beta, suggestion, slopes, betas, errors, refused)
 
 
 def _relative_error(blocks: Mapping[str, Array], reference: Mapping[str, Array]) -> float:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.csgraph import connected_components
 
 from analogep.circuit import Circuit
+from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
 from analogep.devices import OnePort
 from analogep.errors import InputError
 from analogep.learning.costs import Cost, SquaredError, target_array
 from analogep.solve import Solution, operating_point
 from analogep.solve.adjoint import linear_response, output_impedance, own_conductance
+from analogep.solve.model import model_for
 
 Array = NDArray[np.float64]
 
@@ -77,6 +82,10 @@ class BetaSuggestion:
         Largest move of a junction relative to its nV_T; 0 without junctions.
     reason
         One sentence.
+    noise
+        Root mean square of the noise in the difference of two phases at the noisiest output, averages taken [V].
+    reads_needed
+        How many reads of each phase must be averaged for that noise to fall below ``output_shift``.
     """
 
     beta: float
@@ -84,19 +93,36 @@ class BetaSuggestion:
     output_shift: float
     junction_shift: float
     reason: str
+    noise: float = 0.0
+    reads_needed: int = 1
+
+    @property
+    def below_noise(self) -> bool:
+        """Whether the nudge moves no output by as much as the noise."""
+        return self.output_shift < self.noise
 
     def __str__(self) -> str:
         return f"β = {self.beta:.3g} S: {self.reason}"
 
 
 def suggest_beta(
-    circuit: Circuit, inputs: ArrayLike, targets: ArrayLike, cost: Cost | None = None
+    circuit: Circuit,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    cost: Cost | None = None,
+    *,
+    noise: float = 0.0,
+    averages: int = 1,
+    temperature: float = NOMINAL_TEMPERATURE,
+    node_capacitance: float = 1e-12,
 ) -> BetaSuggestion:
     """Suggest a β [S] for error-dependent nudging from the circuit's linear response.
 
     The bias of the estimate grows with how far the nudge moves each junction relative to nV_T, and with β
-    relative to the conductance that holds the outputs; the error of the solver (and of any voltmeter) shrinks
-    with β. The largest β that keeps both biases small is therefore the best.
+    relative to the conductance that holds the outputs; the error of the solver, and the noise of a circuit and
+    its voltmeter, weigh less the larger β is. The largest β that keeps both biases small is therefore the best.
+    Noise cannot make it larger without bias; where the move of the outputs is below it, more reads must be
+    averaged, and the suggestion says how many.
 
     Parameters
     ----------
@@ -106,12 +132,30 @@ def suggest_beta(
         A typical batch, (B, I) and (B, O) [V].
     cost
         The cost; squared error by default.
+    noise
+        Root mean square of the noise of one read of an output [V], beside thermal noise.
+    averages
+        Reads of each phase that are averaged.
+    temperature
+        Of the thermal noise kT/C of each output [K]; zero for none.
+    node_capacitance
+        Capacitance [F] to ground of every solved node that has no capacitor of its own.
 
     Raises
     ------
     InputError
-        If the targets equal the outputs, so that a nudge does nothing.
+        If the targets equal the outputs, so that a nudge does nothing, or an argument is out of its range.
+
+    References
+    ----------
+    Nyquist, Thermal agitation of electric charge in conductors (Phys. Rev. 32, 1928); equipartition gives
+    kT C⁻¹ as the covariance of node voltages, see :func:`analogep.solve.langevin`.
     """
+    for name, value in (("noise", noise), ("temperature", temperature)):
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"{name} = {value:g} must be finite and not negative")
+    if averages < 1:
+        raise InputError(f"averages = {averages}; give the number of reads of each phase, at least 1")
     cost = SquaredError() if cost is None else cost
     array = circuit.input_array(inputs)
     wanted = target_array(circuit, targets, len(array))
@@ -147,5 +191,31 @@ def suggest_beta(
         else f"is {CONVEX_FRACTION:.0%} of {safe:.3g} S, the conductance that holds the outputs"
     )
     shift = beta * per_beta
-    reason = f"{limit}; it moves outputs by up to {shift:.3g} V, which a read-out must resolve"
-    return BetaSuggestion(beta, safe, shift, beta * junction, reason)
+    thermal = _thermal_noise(circuit, temperature, node_capacitance)
+    single = math.sqrt(2.0) * math.hypot(thermal, noise)
+    floor, needed = single / math.sqrt(averages), max(1, math.ceil((single / shift) ** 2))
+    source = "thermal noise kT/C" if thermal >= noise else "the read-out"
+    rest = f"it moves outputs by up to {shift:.3g} V, which a read-out must resolve"
+    if shift < floor:
+        rest += f" and the noise of {floor:.3g} V hides, mostly of {source}: average {needed} reads of each phase"
+    elif floor > 0.0:
+        rest += f" above a noise of {floor:.3g} V, mostly of {source}"
+    return BetaSuggestion(beta, safe, shift, beta * junction, f"{limit}; {rest}", floor, needed)
+
+
+def _thermal_noise(circuit: Circuit, temperature: float, node_capacitance: float) -> float:
+    """Return the largest root mean square of the thermal noise of an output [V], √(kT cᵀ C⁻¹ c)."""
+    model = model_for(circuit)
+    count = len(model.plan.nodes)
+    capacitance = sp.csr_array(model.integrator_capacitance(node_capacitance))[:count, :count]
+    across = np.zeros((count, len(circuit.output_pairs)))
+    for pin, sign in ((0, 1.0), (1, -1.0)):
+        unknown = model.plan.unknown[circuit.output_pairs[:, pin]]
+        for k in np.flatnonzero(unknown >= 0):
+            across[unknown[k], k] += sign * model.t[circuit.output_pairs[k, pin]]
+    touched = np.flatnonzero(across.any(axis=1))
+    _, island = connected_components(capacitance, directed=False)
+    near = np.flatnonzero(np.isin(island, island[touched]))
+    inverse = np.linalg.pinv(capacitance[near][:, near].toarray(), hermitian=True)
+    peak = float(np.einsum("ik,ij,jk->k", across[near], inverse, across[near]).max(initial=0.0))
+    return math.sqrt(BOLTZMANN * temperature * max(peak, 0.0))

@@ -59,6 +59,8 @@ class Gradient(Mapping[str, Array]):
 def energy_difference(circuit: Circuit, low: Array, high: Array) -> dict[str, Array]:
     """Return mean over the batch of ∂E/∂θ(high) − ∂E/∂θ(low) for each trainable block, unscaled.
 
+    A multi-port's part is the difference of its ``observable``, which it must have.
+
     Parameters
     ----------
     circuit
@@ -98,9 +100,11 @@ def energy_difference(circuit: Circuit, low: Array, high: Array) -> dict[str, Ar
             if issubclass(bank.device, OnePort):
                 drop = v[:, bank.pins[:, 0]] - v[:, bank.pins[:, 1]]
                 parts.append(bank.device.cocontent_gradient(drop, bank.values))
-            else:
-                assert issubclass(bank.device, MultiPort)
-                parts.append(bank.device.cocontent_gradient(v[:, bank.pins], bank.values))
+                continue
+            assert issubclass(bank.device, MultiPort)
+            seen = bank.device.observable(v[:, bank.pins], bank.values)
+            assert seen is not None
+            parts.append(seen)
         for key in sorted(bank.trainable):
             out[f"{bank.name}.{key}"] = (parts[0][key] - parts[1][key]).mean(axis=0)
     return out

@@ -33,7 +33,6 @@ Array = NDArray[np.float64]
 
 FLOOR = 1e-16
 """Rounding of 1 - cosine; smaller values, and those below zero by rounding, are drawn here."""
-NAMES = {"positive": "EP positive", "negative": "EP negative", "centered": "EP centered"}
 
 
 @styled
@@ -49,8 +48,9 @@ def audit_figure(audit: Audit) -> Figure:
     -------
     Figure
         **a** 1 - cosine and **b** scale of each rule's gradient, per parameter block; hollow markers in **b**
-        are raw local estimates, where amplifiers make them differ. **c** the relative error against β with
-        the fitted slopes, if they were fitted, beside thin lines of slopes 1 and 2.
+        are raw local estimates, where amplifiers make them differ, and scales in siemens are left out. **c**
+        the relative error against β with the fitted slopes, if they were fitted, beside thin lines of slopes
+        1 and 2.
 
     Raises
     ------
@@ -63,7 +63,8 @@ def audit_figure(audit: Audit) -> Figure:
     blocks = list(dict.fromkeys(row.block for row in audit.rows))
     look = {rule: (CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]) for k, rule in enumerate(rules)}
     fitted = any(bool((np.asarray(e) > 0).any()) for e in audit.errors.values())
-    dots = 0.85 + max(0.13 * len(blocks) * len(rules), 0.8)
+    pitch = 0.13 if len(rules) <= 6 else 0.085
+    dots = 0.85 + max(pitch * len(blocks) * len(rules), 0.8)
     height = max(dots, 2.1 if fitted else 0.0) + 0.25
     figure = new_figure(PAGE if fitted else 5.0, height)
     ratios = [2.9, 2.0, 2.3] if fitted else [2.9, 2.0]
@@ -118,6 +119,8 @@ def _draw_scales(axes: Axes, rows: tuple[AuditRow, ...], rules: list[str], block
     axes.axvline(1.0, color=GREY, linewidth=0.6, zorder=1)
     values = []
     for row, y in _places(rows, rules, blocks):
+        if row.unit != "1":
+            continue
         colour, marker = look[row.rule]
         axes.plot(row.scale, y, marker, color=colour, markersize=3.6, markeredgewidth=0)
         values.append(row.scale)
@@ -141,12 +144,11 @@ def _draw_errors(axes: Axes, audit: Audit, look: Look, height: float) -> None:
     betas = np.asarray(audit.betas) / factor
     ends: list[tuple[float, str, str]] = []
     drawn: list[Array] = []
-    for k, (variant, series) in enumerate(audit.errors.items()):
+    for k, (rule, series) in enumerate(audit.errors.items()):
         error = np.asarray(series, dtype=float)
         here = error > 0
         if not here.any():
             continue
-        rule = NAMES.get(variant, variant)
         colour, marker = look.get(rule, (CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]))
         axes.plot(
             betas[here],
@@ -157,7 +159,7 @@ def _draw_errors(axes: Axes, audit: Audit, look: Look, height: float) -> None:
             markerfacecolor=colour if k % 2 == 0 else "white",
             markeredgewidth=0.7,
         )
-        slope = audit.slopes.get(variant)
+        slope = audit.slopes.get(rule)
         if slope is not None:
             middle = np.exp(np.log(error[here]).mean() + slope * (np.log(betas) - np.log(betas[here]).mean()))
             axes.plot(betas, middle, color=colour, linewidth=0.9)

@@ -3,7 +3,7 @@
 from analogep.solve.dc_sweep import DCSweep, dc_sweep
 from analogep.solve.langevin import LangevinTrajectory, langevin
 from analogep.solve.newton import NewtonOptions
-from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge
+from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge, SineNudge
 from analogep.solve.operating import METHODS, Method, operating_point
 from analogep.solve.small_signal import port_conductance, time_constants
 from analogep.solve.solution import Solution
@@ -18,6 +18,7 @@ __all__ = [
     "Method",
     "NewtonOptions",
     "Nudge",
+    "SineNudge",
     "Solution",
     "Trajectory",
     "TransientOptions",

@@ -1,4 +1,4 @@
-"""Sources that change over time: known voltages, residual and charge, all affine in the sources' values."""
+"""Sources and nudges over time: known voltages, residual and charge, all affine in the sources' values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analogep.devices import MultiPort, OnePort, VoltageSource, Waveform
 from analogep.solve.model import Model, scatter_add
+from analogep.solve.nudge import SineNudge
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -65,6 +66,9 @@ class Drives:
             self.unit_charge = _charges(model, volts)
         self.bent = [k for k, w in enumerate(self.waveforms) if np.isfinite(w.pace())]
         self.pace = min((w.pace() for w in self.waveforms), default=np.inf)
+        self.nudge = system.nudge if isinstance(system.nudge, SineNudge) else None
+        if self.nudge is not None:
+            self.pace = min(self.pace, 0.25 / self.nudge.frequency)
         self.start, self.end = 0.0, np.inf
         self.first = self.last = np.zeros(len(base))
 
@@ -84,6 +88,8 @@ class Drives:
 
     def apply(self, t: float) -> Array:
         """Put the system at time t of the segment; return the sources' part of q, (n,)."""
+        if self.nudge is not None:
+            self.system.nudge = self.nudge.at(t)
         if not self.waveforms:
             return np.zeros(self.system.model.plan.size)
         part = (t - self.start) / (self.end - self.start) if np.isfinite(self.end) else 0.0

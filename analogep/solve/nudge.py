@@ -6,6 +6,7 @@ o = v₊ − v₋ the current ``i`` leaves the circuit at v₊ and enters it at 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +61,34 @@ class CurrentNudge:
     def select(self, samples: Index) -> CurrentNudge:
         """Return the nudge of some samples of the batch."""
         return CurrentNudge(self.current[samples])
+
+
+@dataclass(frozen=True)
+class SineNudge:
+    """Alternating currents (B, O) [A], amplitude · sin(2π f t), for a transient from time zero.
+
+    Attributes
+    ----------
+    amplitude
+        Amplitudes (B, O) [A].
+    frequency
+        Frequency f [Hz].
+    """
+
+    amplitude: Array
+    frequency: float
+
+    def at(self, t: float) -> CurrentNudge:
+        """Return the nudge of a moment [s]."""
+        return CurrentNudge(self.amplitude * math.sin(2.0 * math.pi * self.frequency * t))
+
+    def evaluate(self, outputs: Array) -> tuple[Array, Array]:
+        """Return the currents at time zero, none, and no slope."""
+        return self.at(0.0).evaluate(outputs)
+
+    def select(self, samples: Index) -> SineNudge:
+        """Return the nudge of some samples of the batch."""
+        return SineNudge(self.amplitude[samples], self.frequency)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from analogep.errors import InputError
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import solve_layered
 from analogep.solve.newton import NewtonOptions
-from analogep.solve.nudge import Nudge
+from analogep.solve.nudge import Nudge, SineNudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
 from analogep.solve.refine import refine
 from analogep.solve.solution import Solution
@@ -79,6 +79,8 @@ def operating_point(
     if start is not None and start.shape != (len(array), len(circuit.nodes)):
         raise InputError(f"v0 has shape {start.shape}; expected {(len(array), len(circuit.nodes))}")
     check_nudge(circuit, nudge, len(array))
+    if isinstance(nudge, SineNudge):
+        raise InputError("an operating point cannot follow a sinusoidal nudge; use analogep.transient")
     if method in ("auto", "layered"):
         plan = layered_plan(circuit)
         if plan.reason is None and plan.accepts(nudge):

@@ -17,6 +17,7 @@ from analogep.errors import InputError
 from analogep.solve.model import Model
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
+from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -156,8 +157,12 @@ def time_constants(
         )
     root = np.sqrt(s[:rank])
     left, right = vt[:rank] * root[:, None], u[:, :rank] * root
+    small = sharing(system.model)
+    shared = None if small is None else small.toarray()
     out = np.empty((len(array), count))
     for b, jacobian in enumerate(_jacobians(system, found)):
+        if shared is not None:  # ideal diodes side by side leave their currents open
+            jacobian += shared
         try:
             modes = left @ np.linalg.solve(jacobian, right)
         except np.linalg.LinAlgError:

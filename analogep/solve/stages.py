@@ -61,7 +61,9 @@ class Stages:
         self.entries: Array = np.zeros((len(inputs), 0))  # of the Jacobian, where `rate` was last asked
 
     def check_rest(self) -> None:
-        """Raise :class:`InputError` if some waveform never comes to rest."""
+        """Raise :class:`InputError` if some waveform, or the nudge, never comes to rest."""
+        if self.drives.nudge is not None:
+            raise InputError("there is no equilibrium under a sinusoidal nudge; give until= a time")
         for waveform in self.drives.waveforms:
             if math.isinf(waveform.rest()):
                 raise InputError(

@@ -86,9 +86,9 @@ class Run(Stages):
                     "Check capacitances and sources, or raise TransientOptions.node_capacitance"
                 )
             step = method(self.stage, past, h)
-            error = math.nan if step is None else self.error(step)
-            if self.options.step is not None and step is not None:
-                error = 1.0
+            error = math.nan
+            if step is not None:
+                error = self.error(step) if self.options.step is None else 1.0
             if step is None or not math.isfinite(error) or error > 1.0:
                 self.rejected += 1
                 failed = not math.isfinite(error)
