@@ -80,6 +80,12 @@ def nodal_analysis(circuit: Circuit, inputs: np.ndarray) -> tuple[np.ndarray, np
         for r, row in enumerate(c.rows):
             for k, column in enumerate(c.columns):
                 conduct(int(row), int(column), float(c.conductance[r, k]))
+    for t in circuit.transconductances:
+        for r, row in enumerate(t.rows.tolist()):
+            for k, column in enumerate(t.columns.tolist()):
+                stamps.append((column, row, -float(t.forward[r, k])))  # what flows in does not leave
+                if t.backward is not None:
+                    stamps.append((row, column, -float(t.backward[r, k])))
     for bank in circuit.banks:
         for e, pins in enumerate(bank.pins.tolist()):
             p = {key: float(value[e]) for key, value in bank.values.items()}
@@ -103,6 +109,10 @@ def nodal_analysis(circuit: Circuit, inputs: np.ndarray) -> tuple[np.ndarray, np
                 case "vccs":
                     gm = p["transconductance"]
                     stamps.extend((n, m, s * t * gm) for n, s in ends for m, t in control)
+                case "mutual_transconductance":
+                    gm = p["transconductance"]
+                    stamps.extend((n, m, s * t * gm) for n, s in ends for m, t in control)
+                    stamps.extend((m, n, s * t * gm) for n, s in ends for m, t in control)
                 case "ccvs":
                     sensed = branch(control, control, 0.0)
                     branch(ends, [*across, (sensed, -p["transresistance"])], 0.0)
@@ -215,11 +225,17 @@ def test_tellegens_theorem(experiment: Experiment) -> None:
     for c in circuit.crossbars:
         u = v[:, c.rows, None] - v[:, None, c.columns]
         add(c.conductance * u * u)
+    for t in circuit.transconductances:  # currents from ground into a node deliver power
+        products = v[:, t.rows, None] * v[:, None, t.columns]
+        add(-t.forward * products)
+        if t.backward is not None:
+            add(-t.backward * products)
     add((v @ columns) * currents)
     assert np.all(np.abs(total) <= np.linalg.norm(v, axis=1) * allowed + 64 * EPS * gross)
 
 
-PASSIVE_CELLS = tuple(cell for cell in RECIPROCAL_CELLS if cell not in ("current_source", "capacitor"))
+ACTIVE_OR_IDLE = ("current_source", "mutual_transconductance", "capacitor")
+PASSIVE_CELLS = tuple(cell for cell in RECIPROCAL_CELLS if cell not in ACTIVE_OR_IDLE)
 
 
 @given(experiment=experiments(PASSIVE_CELLS))
@@ -315,13 +331,17 @@ def test_the_order_of_nodes_and_elements_does_not_matter(experiment: Experiment,
         values = {key: value[e] for key, value in bank.values.items()}
         names = tuple(bank.names[k] for k in e)
         banks.append(replace(bank, pins=place[bank.pins[e]], values=values, names=names))
-    crossbars = tuple(replace(c, rows=place[c.rows], columns=place[c.columns]) for c in circuit.crossbars)
+    crossbars, couplings = (
+        tuple(replace(c, rows=place[c.rows], columns=place[c.columns]) for c in kind)
+        for kind in (circuit.crossbars, circuit.transconductances)
+    )
     other = Circuit(
         tuple(circuit.nodes[i] for i in order),
         tuple(banks),
         crossbars,
         place[circuit.input_nodes],
         place[circuit.output_pairs],
+        transconductances=couplings,
     )
     first, second = solve(circuit, inputs), solve(other, inputs)
     doubt = known_to(first, inputs) + known_to(second, inputs)[:, place]
