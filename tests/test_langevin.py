@@ -26,7 +26,7 @@ from analogep.devices import (
     VoltageSource,
 )
 from analogep.errors import ConvergenceError, InputError
-from analogep.networks import deep_resistive
+from analogep.networks import deep_resistive, glorot, hopfield
 from analogep.solve import langevin, operating_point, port_conductance, time_constants
 
 SIGMAS = 5.0
@@ -122,6 +122,26 @@ def test_equipartition_of_crossbars() -> None:
     # kT C⁻¹ with every mode's variance divided by 1 + h/2τ.
     conductance = port_conductance(circuit, inputs, nodes)[0]
     assert_covariance(samples, KT * np.linalg.inv(1e-12 * np.eye(len(nodes)) + step / 2.0 * conductance))
+
+
+@pytest.mark.parametrize("coupling", ["symmetric", "both"])
+def test_the_covariance_of_a_network_of_transconductances_solves_lyapunovs_equation(coupling: Any) -> None:
+    # They make no noise, and change its response: v ← A v + B n with B = (C/h + J)⁻¹, A = B C/h, ⟨n nᵀ⟩ = 2kT g/h.
+    rng = np.random.default_rng(2)
+    circuit = hopfield(
+        [2, 2, 2], activation="identity", coupling=coupling, leak=G, initial=glorot(G, 0.5), rng=rng
+    )
+    step = 0.3 * TAU
+    jacobian = G * np.eye(4)
+    (coupled,) = circuit.transconductances[1:]
+    assert coupled.backward is not None
+    jacobian[2:, :2] -= coupled.forward.T
+    jacobian[:2, 2:] -= coupled.backward
+    b = np.linalg.inv(C / step * np.eye(4) + jacobian)
+    expected = solve_discrete_lyapunov(b * C / step, 2.0 * KT * G / step * b @ b.T)
+    slowest = float(time_constants(circuit, [0.3, 0.7])[0, 0])
+    names = ["h1_0", "h1_1", "y0", "y1"]
+    assert_covariance(stationary(circuit, [0.3, 0.7], step, slowest, names, seed=9), expected)
 
 
 def test_through_a_transformer_and_a_source() -> None:
