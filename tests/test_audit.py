@@ -45,8 +45,8 @@ def test_default_rules_and_blocks() -> None:
         assert found.row("finite difference", block).entries == min(SAMPLED, value.size)
         assert found.row("EP centered", block).cosine > 0.9999
         assert found.row("finite difference", block).error < 1e-4
-    ordered = {name for name, entry in RULES.items() if entry.order is not None}
-    assert set(found.slopes) == set(found.errors) == ordered >= {"EP positive", "EP negative", "EP centered"}
+    ordered = {name for name, entry in RULES.items() if entry.order in (1, 2)}  # of order 4 it is below rounding
+    assert set(found.slopes) == ordered >= {"EP positive", "EP negative", "EP centered"}
     assert found.refused == {}
     assert all(e.shape == found.betas.shape for e in found.errors.values())
     # Centered is the better estimate at every beta of the fit.
@@ -164,9 +164,9 @@ def circuit_outputs(circuit: Circuit, inputs: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", [name for name, entry in RULES.items() if entry.order is not None])
 def test_the_bias_of_a_registered_rule_falls_with_its_power_of_beta(name: str) -> None:
-    found = audit(
-        network(), INPUTS, TARGETS, rules=[RULES[name].make(suggest_beta(network(), INPUTS, TARGETS).beta)]
-    )
+    # at a suggested β a bias of fourth order is rounding
+    beta = suggest_beta(network(), INPUTS, TARGETS).beta * (16.0 if RULES[name].order == 4 else 1.0)
+    found = audit(network(), INPUTS, TARGETS, beta=beta, rules=[RULES[name].make(beta)])
     assert found.slopes[name] == pytest.approx(RULES[name].order, abs=0.1 * (RULES[name].order or 1))
 
 

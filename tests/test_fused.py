@@ -229,6 +229,28 @@ def test_a_fixed_number_of_sweeps_is_that_of_the_layered_engine(name: str, sweep
     np.testing.assert_allclose(run.lost, costs, rtol=0, atol=1e-3 if newton else 1e-13)
 
 
+def test_samples_whose_block_steps_run_away_are_handed_on() -> None:
+    # h = x − 2 y and y = 2 h, in units of the leak: y = 2 x / 5, and block steps multiply what is missing by −4
+    initial = {"W1.forward": [[1.0], [0.0]], "W2.forward": [[2.0]], "W2.backward": [[-2.0]]}
+    options: Any = {"activation": "identity", "coupling": "both", "leak": 1.0, "bias": False}
+    circuit = hopfield([2, 1, 1], initial=initial, **options)
+    lines, given_ = np.array([[0.0], [0.5], [-1.0]]), FusedSettings(0.01, direction="non_reciprocal")
+    run = FusedEpochs(
+        circuit, lines, np.zeros((3, 1)), rates={}, bounds={}, batch=1, settings=given_, doubled=True
+    )
+    with pytest.raises(ConvergenceError, match="2 of 3 samples did not settle"):
+        run.outputs(lines)
+    asked = []
+
+    def otherwise(stalled: np.ndarray) -> np.ndarray:
+        asked.append(stalled.tolist())
+        volts = lines[stalled]
+        return aep.operating_point(circuit, np.concatenate([volts, -volts], axis=1)).outputs
+
+    np.testing.assert_allclose(run.outputs(lines, otherwise), 0.4 * lines, atol=1e-12)
+    assert asked == [[1, 2]]
+
+
 def test_frozen_nudges() -> None:
     circuit, order = network("silicon and amplifiers"), np.arange(SAMPLES)
     run = fused(circuit, 4, FusedSettings(0.1, nudge="frozen", tolerance=1e-13, threads=1))

@@ -19,6 +19,9 @@ from analogep.learning.rules import NATIVE, SQUARED_ERROR, Rule, Solver
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-9
+"""Relative error below which the solver's rounding takes part: no place for a fit."""
+
 SAMPLED = 24
 """Parameters per block that finite differences visit."""
 
@@ -219,8 +222,9 @@ def audit(
             refused[f"{name}, fit over β"] = str(error)
             continue
         errors[name] = np.array([_relative_error(g.blocks, reference) for g in found])
-        if errors[name].min() > 0:
-            slopes[name] = float(np.polyfit(np.log(betas), np.log(errors[name]), 1)[0])
+        seen = errors[name] > _ROUNDING
+        if seen.sum() > 2:
+            slopes[name] = float(np.polyfit(np.log(betas[seen]), np.log(errors[name][seen]), 1)[0])
     return Audit(tuple(rows), beta, suggestion, slopes, betas, errors, refused)
 
 

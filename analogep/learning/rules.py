@@ -43,13 +43,22 @@ def check_beta(beta: float) -> None:
         raise InputError(f"β = {beta:g} S must be finite and positive; choose the sign by the variant")
 
 
+def beyond_convexity(circuit: Circuit, beta: float, cost: Cost) -> str | None:
+    """Return what β [S] exceeds if nudged by −β the circuit may have no unique equilibrium, else ``None``."""
+    limit, curvature = largest_safe_beta(circuit), cost.curvature(len(circuit.output_pairs))
+    if beta * curvature < limit:
+        return None
+    share = "" if curvature == 1.0 else f" divided by {curvature:g}, the curvature of the cost"
+    return f"{beta:g} S is not below {limit / curvature:.4g} S, the conductance that holds the outputs{share}"
+
+
 def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
     """Raise :class:`InputError` if nudged by −β the circuit may have no unique equilibrium."""
-    limit, curvature = largest_safe_beta(circuit), cost.curvature(len(circuit.output_pairs))
-    if beta * curvature >= limit:
+    too_large = beyond_convexity(circuit, beta, cost)
+    if too_large is not None:
         raise InputError(
-            f"β = {beta:g} S is not below {limit / curvature:.4g} S: {limit:.4g} S hold the outputs, and nudged "
-            "by −β the circuit has no unique equilibrium. Use a smaller β, the positive variant or a frozen nudge"
+            f"β = {too_large}: nudged by −β the circuit has no unique equilibrium. Use a smaller β, the positive "
+            "variant or a frozen nudge"
         )
 
 

@@ -84,8 +84,12 @@ class FusedRunner:
         self.epochs.load(circuit)
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
-        """Return the outputs (B, O) [V] of the settled free phase of some samples."""
-        return self.epochs.outputs(part.single(batch, self.epochs.dtype))
+        """Return the outputs (B, O) [V] of the settled free phase of some samples, by Newton where it stalls."""
+
+        def newton(stalled: NDArray[np.int64]) -> Array:
+            return self.problem.solver(self.circuit, part.inputs(batch[stalled])).outputs
+
+        return self.epochs.outputs(part.single(batch, self.epochs.dtype), newton)
 
     def run_epoch(self, order: NDArray[np.int64], factor: float) -> Iterator[Chunk]:
         """Do the updates for ``order``; a chunk takes about :data:`PATIENCE`."""

@@ -31,9 +31,9 @@ from analogep.learning import (
     VectorFieldEP,
     WarmUp,
     energy_scale,
-    largest_safe_beta,
     suggest_beta,
 )
+from analogep.learning.rules import beyond_convexity
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
 from analogep.training.config import TrainConfig, TrainingConfig
@@ -148,18 +148,10 @@ class Problem:
         learning = self.config.learning
         if learning.variant == "positive" or learning.nudge == "frozen":
             return
-        limit, bent = largest_safe_beta(circuit), self.cost.curvature(len(circuit.output_pairs))
-        if beta * bent >= limit:
-            raise ConfigError(
-                "configuration",
-                [
-                    Fault(
-                        "learning.beta",
-                        f"{beta:g} S is not below {limit / bent:.4g} S: {limit:.4g} S hold the outputs; "
-                        'use a smaller β, variant = "positive" or nudge = "frozen"',
-                    )
-                ],
-            )
+        too_large = beyond_convexity(circuit, beta, self.cost)
+        if too_large is not None:
+            what = f'{too_large}; use a smaller β, variant = "positive" or nudge = "frozen"'
+            raise ConfigError("configuration", [Fault("learning.beta", what)])
 
 
 def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = None) -> Problem:

@@ -317,13 +317,20 @@ class FusedEpochs:
         self.choice.note(threads, (time.perf_counter() - began) * self.batch / max(done, 1))
         return done
 
-    def outputs(self, lines: NDArray[np.floating]) -> Array:
+    def outputs(self, lines: NDArray[np.floating], otherwise: Callable[[Index], Array] | None = None) -> Array:
         """Return the outputs (S, O) [V] of settled free phases for lines at (S, F) [V].
+
+        Parameters
+        ----------
+        lines
+            Voltages of the clamped lines.
+        otherwise
+            Finds the outputs of samples that do not settle, given their indices (s,).
 
         Raises
         ------
         ConvergenceError
-            If some sample does not settle.
+            If some sample does not settle, and there is no ``otherwise``.
         """
         from analogep.learning.fused.kernels.arrays import Lines
         from analogep.learning.fused.kernels.loops import BLOCK, predict
@@ -332,15 +339,14 @@ class FusedEpochs:
         out = np.zeros((len(lines), self.targets.shape[1]), self.dtype)
         threads = self.choice.most
         edges = [BLOCK * (len(lines) * k // (threads * BLOCK)) for k in range(threads)] + [len(lines)]
-        failed = np.zeros(threads, np.int64)
-
-        def work(k: int) -> None:
-            failed[k] = predict(self.chain.net, data, self._stop(0), edges[k], edges[k + 1], out)
-
-        _together(threads, work)
-        if failed.any():
+        _together(threads, lambda k: predict(self.chain.net, data, self._stop(0), edges[k], edges[k + 1], out))
+        found = out.astype(np.float64)
+        failed = np.flatnonzero(np.isnan(found).any(axis=1))
+        if len(failed) and otherwise is None:
             raise ConvergenceError(
-                f"the free phase of {int(failed.sum())} of {len(lines)} samples did not settle within "
-                f"{MOST_SWEEPS} sweeps; loosen the tolerance or use the newton engine"
+                f"the free phase of {len(failed)} of {len(lines)} samples did not settle within {MOST_SWEEPS} "
+                "sweeps; loosen the tolerance or use the newton engine"
             )
-        return out.astype(np.float64)
+        if len(failed) and otherwise is not None:
+            found[failed] = otherwise(failed)
+        return found

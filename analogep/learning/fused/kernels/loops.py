@@ -340,7 +340,7 @@ BLOCK = 8
 
 @compiled
 def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-def]
-    """Set the outputs (S, O) [V] of the free phase of samples ``first`` to ``last``; returns how many failed."""
+    """Set the outputs (S, O) [V] of free phases of the samples ``first`` to ``last``, NaN where one stalls."""
     dtype = net.weights.dtype
     grip = _grip(net)
     hold(net, grip)
@@ -353,7 +353,6 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
     extra = np.zeros(BLOCK * nodes, dtype)
     last_node = net.node[len(net.shape) - 1]
     top = nodes - last_node
-    failed = 0
     for start in range(first, last, BLOCK):
         samples = np.arange(start, min(start + BLOCK, last))
         line_currents(net, lines, samples, into)
@@ -364,8 +363,6 @@ def predict(net, lines, stop, first, last, outputs):  # type: ignore[no-untyped-
             net, phase,
         )  # fmt: skip
         for b in range(len(samples)):
-            failed += phase.settled[b] < 0
             ends = phase.state[BLOCK * last_node + b * top : BLOCK * last_node + (b + 1) * top]
             for k in range(outputs.shape[1]):
-                outputs[start + b, k] = _output(net, ends, k)
-    return failed
+                outputs[start + b, k] = _output(net, ends, k) if phase.settled[b] >= 0 else np.nan
