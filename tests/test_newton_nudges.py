@@ -30,6 +30,7 @@ def with_elements(circuit: Circuit, nodes: tuple[str, ...], *banks: Bank) -> Cir
         circuit.crossbars,
         circuit.input_nodes,
         circuit.output_pairs,
+        transconductances=circuit.transconductances,
     )
 
 
