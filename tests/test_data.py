@@ -297,6 +297,24 @@ def test_npz_of_targets_is_regression(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.train.targets[:, 0], 2 * data.train.features[:, 0], rtol=1e-6)
 
 
+def test_an_autoencoders_targets_are_its_features() -> None:
+    """The split is that of the classes, which are gone after it."""
+    given: dict[str, Any] = {"name": "digits", "validation_fraction": 0.2, "train_size": 100}
+    plain, found = load(DataConfig(**given)), load(DataConfig(**given, reconstruct=True, tolerance=0.25))
+    assert (found.classes, found.outputs, found.tolerance, plain.outputs) == (0, 64, 0.25, 10)
+    assert list(found.parts) == ["train", "validation", "test"]
+    for name, part in found.parts.items():
+        assert part.labels is None
+        np.testing.assert_array_equal(part.features, plain.parts[name].features)
+        np.testing.assert_array_equal(part.targets, part.features)
+    assert 0.9 < found.train.targets.max() <= 1.0
+
+
+def test_an_autoencoder_of_bytes_has_targets_in_units_of_full_scale(tmp_path: Path) -> None:
+    data = load(saved(tmp_path, x=X.astype(np.float32), y=Y, full_scale=4.0, reconstruct=True))
+    np.testing.assert_allclose(data.train.targets, data.train.features / 4.0, rtol=1e-7)
+
+
 OF_PARTS = {"x_train": X[:20], "y_train": Y[:20], "x_test": X[20:], "y_test": Y[20:]}
 HOLED = X.copy()
 HOLED[3, 1] = np.nan

@@ -314,6 +314,26 @@ def test_few_sweeps_are_few() -> None:
     np.testing.assert_allclose(run.lost, 0.5 * ((outputs - targets) ** 2).sum(axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_errors_of_a_regression_are_outputs_beyond_the_tolerance(precision: Any) -> None:
+    """Nothing moves without rates, so that Newton's outputs of every sample are those of the epoch."""
+    circuit = network("two hidden layers")
+    lines, targets = data()
+    targets = targets + np.random.default_rng(4).normal(size=targets.shape)
+    outputs = aep.operating_point(circuit, np.concatenate([lines, -lines], axis=1), method="newton").outputs
+    miss = np.abs(outputs - targets).max(axis=1)
+    tolerance = float(np.median(miss)) + 1e-4  # the median is a sample's own
+    kwargs: dict[str, Any] = {"rates": {}, "bounds": {}, "batch": 4, "doubled": True}
+    given = FusedSettings(0.1, precision=precision)
+    run = FusedEpochs(circuit, lines, targets, **kwargs, settings=given, tolerance=tolerance)
+    assert run.run(np.arange(SAMPLES)) == SAMPLES
+    assert run.wrong.tolist() == (miss > tolerance).tolist()
+    assert run.wrong.sum() == SAMPLES // 2
+    np.testing.assert_allclose(run.lost, 0.5 * ((outputs - targets) ** 2).sum(axis=1), rtol=1e-4)
+    with pytest.raises(InputError, match=r"tolerance = -0\.1 V must not be negative"):
+        FusedEpochs(circuit, lines, targets, **kwargs, settings=given, tolerance=-0.1)
+
+
 def test_a_batch_that_does_not_settle_is_not_applied() -> None:
     circuit = network("clamped")
     held = circuit.crossbars[-1].conductance.sum(axis=0).min()

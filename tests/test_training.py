@@ -323,10 +323,11 @@ def test_digits_are_learned_far_better_than_by_chance() -> None:
     assert found.engine == "fused float64"
 
 
-def test_compiled_epochs_train_as_the_rule_does() -> None:
+@pytest.mark.parametrize("name", ["digits", str(XOR.parent / "autoencoder.toml")])
+def test_compiled_epochs_train_as_the_rule_does(name: str) -> None:
     """Every phase settles to 1e-12 in both, so that an epoch differs by far less than it moves."""
-    small = {"data": {"train_size": 60}, "training": {"epochs": 1}, "learning": {"tolerance": 1e-12}}
-    config = load_config("digits").changed(**small)
+    small = {"data": {"train_size": 60}, "training": {"epochs": 1, "threads": 0}}
+    config = load_config(name).changed(**small, learning={"tolerance": 1e-12, "precision": "float64"})
     fused, general = train(config.changed(engine="fused")), train(config.changed(engine="newton"))
     for block, value in general.circuit.parameters.items():
         moved = np.abs(value - general.problem.circuit.parameters[block]).max()
@@ -335,6 +336,8 @@ def test_compiled_epochs_train_as_the_rule_does() -> None:
         )
     assert fused.metrics[-1].train_loss == pytest.approx(general.metrics[-1].train_loss, rel=1e-9)
     assert fused.metrics[-1].test_loss == pytest.approx(general.metrics[-1].test_loss, rel=1e-6)
+    assert fused.metrics[-1].train_error == general.metrics[-1].train_error
+    assert fused.metrics[-1].test_error == general.metrics[-1].test_error
 
 
 def test_a_batch_that_stalls_goes_to_newton(monkeypatch: pytest.MonkeyPatch) -> None:

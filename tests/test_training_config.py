@@ -104,6 +104,11 @@ READING = {
     "more inputs than targets": ({"data/targets": [[0.1]]}, "data: .*as many rows"),
     "empty table": ({"data/inputs": [], "data/targets": []}, "data: .*at least one"),
     "empty rows": ({"data/targets": [[], []]}, "data: "),
+    "a table that reconstructs": ({"data/reconstruct": True}, "data: reconstruct belongs to name = .digits. or"),
+    "tolerance of classes": (
+        {"data": {"name": "digits", "tolerance": 0.1}},
+        "data: tolerance belongs to name = .* or to reconstruct = true",
+    ),
     "tolerance negative": ({"data/tolerance": -1.0}, "data.tolerance: "),
     "layer of no nodes": ({"network/hidden_layers": [3, 0]}, "network.hidden_layers.1: "),
     "layers a word": ({"network/hidden_layers": "3"}, "network.hidden_layers: "),

@@ -20,9 +20,9 @@ _BELONGS: dict[str, tuple[str, ...]] = {
     "target_columns": ("csv",),
     "feature_columns": ("csv",),
     "delimiter": ("csv",),
-    "tolerance": ("table", "npz", "csv"),
     "train_size": ("digits", "npz", "csv", "mnist", "fashion-mnist", "kmnist", "cifar-10"),
     "test_size": ("digits", "npz", "csv", "mnist", "fashion-mnist", "kmnist", "cifar-10"),
+    "reconstruct": ("digits", "npz", "csv", "mnist", "fashion-mnist", "kmnist", "cifar-10"),
     "validation_fraction": ("digits", "npz", "csv", "mnist", "fashion-mnist", "kmnist", "cifar-10"),
 }
 
@@ -58,6 +58,8 @@ class DataConfig(Section):
     """Table only: one row of numbers per sample."""
     targets: tuple[tuple[FiniteFloat, ...], ...] = ()
     """Table only: one row of target voltages [V] per sample."""
+    reconstruct: bool = False
+    """Whether the targets [V] are the features, as numbers, in place of what the data ask for: an autoencoder."""
     tolerance: NonNegative = 0.0
     """Regression: largest |o − y| [V] that does not count as an error."""
 
@@ -69,6 +71,8 @@ class DataConfig(Section):
                 belongs = " or ".join(f'"{n}"' for n in names)
                 verb = "belong" if key in ("inputs", "targets", "target_columns", "feature_columns") else "belongs"
                 faults.append(f"{key} {verb} to name = {belongs}")
+        if self.tolerance and not self.reconstruct and self.name not in ("table", "npz", "csv"):
+            faults.append('tolerance belongs to name = "table" or "npz" or "csv", or to reconstruct = true')
         if self.name in ("npz", "csv") and not self.path:
             faults.append(f'name = "{self.name}" needs a path')
         if self.name == "csv":

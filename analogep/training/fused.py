@@ -29,8 +29,6 @@ def unfit(problem: Problem) -> str | None:
         return "it has no momentum"
     if problem.config.learning.cost != "squared_error":
         return f"it has no cost but the squared error, and learning.cost is {problem.config.learning.cost}"
-    if problem.train.labels is None:
-        return "it trains classes, not a regression"
     return why_not(problem.circuit)
 
 
@@ -61,6 +59,7 @@ class FusedRunner:
             batch=config.training.batch,
             settings=settings,
             doubled=problem.train.encoder.doubled,
+            tolerance=None if problem.train.labels is not None else problem.data.tolerance,
         )
         self.engine = f"fused {learning.precision}"
         self.updates = 64  # of the next chunk

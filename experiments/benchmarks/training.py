@@ -8,9 +8,11 @@
    faster than one pass ``a += c`` over as many bytes in place, measured in turn with it.
 4. Scaling in hidden nodes, hidden layers, samples per update and threads.
 5. Peak memory in processes of their own (Linux), as a multiple of the parameters' bytes.
+6. An epoch of the Hopfield network of Scellier & Bengio (2017), 784-500-10, against the same rule by PyTorch with
+   the published Euler steps (``euler.py``), both from where one epoch of ours leads.
 
-Networks start untrained, and early updates are timed. PyTorch's line needs ``pip install torch``; without it, or
-without ngspice, the script says what it leaves out. ANALOGEP_DATA_DIR is where MNIST lies.
+The other networks start untrained, and early updates are timed. PyTorch's lines need ``pip install torch``;
+without it, or without ngspice, the script says what it leaves out. ANALOGEP_DATA_DIR is where MNIST lies.
 
 Run: python experiments/benchmarks/training.py [--quick] [--only PART ...] [--figure FILE]
 """
@@ -33,8 +35,8 @@ from typing import Any
 
 import numpy as np
 
+from analogep.circuit import Circuit
 from analogep.errors import EngineError
-from analogep.learning import EquilibriumPropagation
 from analogep.learning.fused.chain import aligned
 from analogep.learning.fused.kernels.updates import update_first
 from analogep.solve.compiled import compiled
@@ -44,7 +46,7 @@ from analogep.training.fused import FusedRunner
 from analogep.training.problem import Problem
 from analogep.training.runners import runner_for
 
-FOLDER = Path(__file__).parent.parent / "mnist"
+FOLDER = Path(__file__).parent.parent
 EPOCH = 60_000
 """Training samples of MNIST."""
 
@@ -53,24 +55,29 @@ NETWORKS = {"drn-xs": 0.12, "drn-1h": 0.15, "drn-2h": 1.0, "drn-3h": 1.0}
 ROOFLINE, MEMORY = 1.5, 1.5
 """Targets: update of the first crossbar over its bound, peak memory over the parameters' bytes."""
 
-Parts = ("table", "ngspice", "roofline", "scaling", "memory")
+EULER = 1.0
+"""Target: time of our epoch of the Hopfield network over PyTorch's."""
+
+Parts = ("table", "ngspice", "roofline", "scaling", "memory", "hopfield")
 THREADS = (1, 2)
 
 
 def problem(
-    name: str, *, samples: int | None = None, tests: int | None = None, **sections: Mapping[str, Any]
+    name: str,
+    *,
+    samples: int | None = None,
+    tests: int | None = None,
+    folder: str = "mnist",
+    **sections: Mapping[str, Any],
 ) -> Problem:
-    """Return the problem of ``experiments/mnist/NAME.toml``, with some entries changed."""
-    config = load_config(FOLDER / f"{name}.toml")
+    """Return the problem of ``experiments/FOLDER/NAME.toml``, with some entries changed."""
+    config = load_config(FOLDER / folder / f"{name}.toml")
     return build_problem(config.changed(**{"data": {"train_size": samples, "test_size": tests}, **sections}))
 
 
 def fused(of: Problem) -> FusedRunner:
     """Return the fused engine's runner of a problem."""
-    learning = of.config.learning
-    found = runner_for(
-        of, EquilibriumPropagation(float(learning.beta), learning.variant, learning.nudge, check=False)
-    )
+    found = runner_for(of, of.rule_at(float(of.config.learning.beta)))
     assert isinstance(found, FusedRunner), "not a chain of crossbars"
     return found
 
@@ -96,10 +103,13 @@ def in_turn(rounds: int, runs: Mapping[Any, Callable[[], object]]) -> dict[Any, 
     return {key: float(np.median(values[1:])) for key, values in times.items()}
 
 
-def our_updates(of: Problem, updates: int, threads: int) -> Callable[[], object]:
-    """Return what does so many updates by the fused engine with so many threads."""
-    config = of.config.changed(training={"threads": threads})
-    changed = Problem(**{**vars(of), "config": config})
+def our_updates(
+    of: Problem, updates: int, threads: int, circuit: Circuit | None = None, sweeps: int = 0
+) -> Callable[[], object]:
+    """Return what does so many updates by the fused engine, from ``circuit`` if given."""
+    sweeps = sweeps or of.config.learning.sweeps
+    config = of.config.changed(training={"threads": threads}, learning={"sweeps": sweeps})
+    changed = Problem(**{**vars(of), "config": config, "circuit": circuit or of.circuit})
     runner, order = fused(changed), orders(len(of.train), config.training.batch, updates)
 
     def run() -> None:
@@ -373,6 +383,77 @@ def memory(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def block_steps(circuit: Circuit, lines: np.ndarray, sweeps: int) -> np.ndarray:
+    """Return the outputs (S, O) of a Hopfield network of one hidden layer after so many block steps from zero."""
+    w1, w2, b1, b2 = (
+        circuit.parameters[k] for k in ("W1.forward", "W2.transconductance", "b1.amplitude", "b2.amplitude")
+    )
+    into, y = lines @ w1 + b1, np.zeros((len(lines), len(b2)))
+    for _ in range(sweeps):
+        y = np.clip(np.clip(into + y @ w2.T, 0, 1) @ w2 + b2, 0, 1)
+    return y
+
+
+def hopfield(quick: bool) -> list[dict[str, Any]]:
+    """Print an epoch of the Hopfield network of Scellier & Bengio (2017) against PyTorch's Euler steps."""
+    if importlib.util.find_spec("torch") is None:
+        print("\nHopfield network: left out, PyTorch is not installed (pip install torch)")
+        return []
+    import torch
+    from euler import FREE, EulerNetwork
+
+    of = problem("sb2017-1h", folder="hopfield")
+    batch, updates, samples = of.config.training.batch, 50 if quick else 200, len(of.train)
+    runner = fused(of)
+    for _ in runner.run_epoch(np.random.default_rng(1).permutation(samples), 1.0):
+        pass
+    circuit, some = runner.circuit, np.arange(2000)
+    settled, lines = runner.outputs(of.train, some), of.train.single(some)
+
+    def away(outputs: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((outputs - settled) ** 2)))
+
+    with torch.inference_mode():
+        euler, exact = EulerNetwork(of, circuit).outputs(lines), EulerNetwork(of, circuit).outputs(lines, 500)
+    assert away(exact) < 2e-4, f"Euler steps and block steps settle {away(exact):.2g} V apart"
+    sweeps = next(k for k in range(1, 100) if away(block_steps(circuit, lines, k)) <= away(euler))
+
+    def torch_run(threads: int) -> Callable[[], object]:
+        network, order = EulerNetwork(of, circuit), orders(samples, batch, updates)
+
+        def run() -> None:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                for now in torch.from_numpy(next(order)).split(batch):
+                    network.update(now)
+
+        return run
+
+    cases = {"settled": 0, f"{sweeps} sweeps": sweeps}
+    runs = {(name, t): our_updates(of, updates, t, circuit, k) for name, k in cases.items() for t in THREADS}
+    runs |= {("PyTorch", t): torch_run(t) for t in THREADS}
+    found = {key: seconds / updates for key, seconds in in_turn(3 if quick else 9, runs).items()}
+    print(f"\n{shape_of(of):22s}{'off by [V]':>11s}{'ms/update':>11s}{'epoch [s]':>11s}{'threads':>9s}"
+          f"{'ratio':>8s}{'target':>9s}")  # fmt: skip
+    best = {name: min((s, key[1]) for key, s in found.items() if key[0] == name) for name in ("PyTorch", *cases)}
+    rows = []
+    for name, (seconds, threads) in best.items():
+        distance = away(euler if name == "PyTorch" else block_steps(circuit, lines, cases[name] or 100))
+        label = f"PyTorch, {FREE} steps" if name == "PyTorch" else f"ours, {name}"
+        row = {"name": name, "update": seconds, "epoch": seconds * samples / batch, "threads": threads}
+        line = f"{label:22s}{distance:11.1e}{seconds * 1e3:11.3f}{row['epoch']:11.2f}{threads:9d}"
+        if name != "PyTorch":
+            row["ratio"] = seconds / best["PyTorch"][0]
+            line += f"{row['ratio']:7.2f}×   ≤ {EULER:g}×"
+        rows.append(row)
+        print(line, flush=True)
+    print(
+        f"(an epoch is {samples:,} samples in updates of {batch}, the network's second; off by: rms distance of\n"
+        f" the outputs from where they settle, free phase from zero, {len(some):,} samples)"
+    )
+    return rows
+
+
 def draw(results: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
     """Plot epochs against PyTorch, and the time of an update over width and over the batch."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -440,7 +521,7 @@ def main() -> None:
     if options.figure is not None and not {"table", "scaling"} <= set(options.only):
         parser.error("--figure needs the parts table and scaling")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before the start")
-    parts = (table, against_ngspice, roofline, scaling, memory)
+    parts = (table, against_ngspice, roofline, scaling, memory, hopfield)
     results = {name: run(options.quick) for name, run in zip(Parts, parts, strict=True) if name in options.only}
     if options.figure is not None:
         draw(results, options.figure)

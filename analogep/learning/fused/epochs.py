@@ -140,7 +140,7 @@ def _together(threads: int, work: Callable[[int], None]) -> None:
 
 
 class FusedEpochs:
-    """Trains a chain of crossbars on classes, with plain gradient descent.
+    """Trains a chain of crossbars with the squared error, by plain gradient descent.
 
     Parameters
     ----------
@@ -158,6 +158,9 @@ class FusedEpochs:
         How to run.
     doubled
         Whether the circuit's inputs are (x, −x) for lines at x.
+    tolerance
+        Largest |o − y| [V] of a regression that does not count as an error; ``None`` for classes, the largest
+        output being the one that is chosen.
 
     Raises
     ------
@@ -178,9 +181,13 @@ class FusedEpochs:
         batch: int,
         settings: FusedSettings,
         doubled: bool = False,
+        tolerance: float | None = None,
     ) -> None:
         self.settings, self.batch, self.doubled = settings, batch, doubled
         self.rates, self.bounds = dict(rates), dict(bounds)
+        if tolerance is not None and not tolerance >= 0:
+            raise InputError(f"fused epochs: tolerance = {tolerance:g} V must not be negative")
+        self.tolerance = -1.0 if tolerance is None else float(tolerance)
         self.dtype: np.dtype[np.floating] = np.dtype(settings.precision)
         count = len(circuit.input_nodes) // (2 if doubled else 1)
         if lines.ndim != 2 or lines.shape[1] != count:
@@ -301,7 +308,7 @@ class FusedEpochs:
         line_currents(net, lines, order[: self.batch], self._into[0])
         status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
         shared = (
-            counter, self._owners(threads), net, lines, self.targets, order, self.batch,
+            counter, self._owners(threads), net, lines, self.targets, self.tolerance, order, self.batch,
             self._step(factor, order), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
             self.lost, self.wrong, status,
         )  # fmt: skip

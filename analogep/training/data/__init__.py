@@ -38,7 +38,8 @@ LOADERS: dict[str, Callable[[DataConfig], DataSet]] = {
 def load(config: DataConfig) -> DataSet:
     """Load the data set that ``config`` names, hold out its validation part, and cut it to the sizes asked for.
 
-    Validation is held out before the training part is cut, so that runs of several ``train_size`` share it.
+    Validation is held out before the training part is cut, so that runs of several ``train_size`` share it. An
+    autoencoder's data are split by their classes, too, before these are dropped.
 
     Raises
     ------
@@ -67,4 +68,21 @@ def load(config: DataConfig) -> DataSet:
         faults.append(Fault("data.test_size", str(error)))
     if faults:
         raise ConfigError("configuration", faults)
+    if config.reconstruct:
+        train, test = _itself(data.train), _itself(data.test)
+        held_out = None if data.validation is None else _itself(data.validation)
+        data = replace(
+            data,
+            train=train,
+            test=test,
+            validation=held_out,
+            classes=0,
+            class_names=(),
+            tolerance=config.tolerance,
+        )
     return data
+
+
+def _itself(part: Part) -> Part:
+    """Return the part with its features, in units of full scale, for targets."""
+    return replace(part, labels=None, targets=part.numbers())

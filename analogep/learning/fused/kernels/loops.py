@@ -122,14 +122,15 @@ def _twice(many, batch, start, size, first, last, free, total):  # type: ignore[
 
 @compiled
 def train(  # type: ignore[no-untyped-def]
-    thread, threads, counter, owner, net, lines, targets, order, batch, step, stop, into, free, nudged, lost,
-    wrong, status,
+    thread, threads, counter, owner, net, lines, targets, tolerance, order, batch, step, stop, into, free, nudged,
+    lost, wrong, status,
 ):  # fmt: skip
     """Train on the samples ``order``, as thread number ``thread`` of ``threads``.
 
     ``owner`` (T,) is the thread of each tile, ``counter`` the barrier's; ``into`` (2, B, n0), ``free`` and
     ``nudged`` (lanes of :class:`Phase`) are shared scratch, ``into[0]`` holding the first batch's line currents.
-    ``lost`` (S,) gets each sample's cost [V²] and ``wrong`` (S,) whether its free phase chose another class.
+    ``lost`` (S,) gets each sample's cost [V²] and ``wrong`` (S,) whether its free phase chose another class or, if
+    ``tolerance`` [V] is not negative, whether some output is further than that from its target.
     ``status`` (2,) counts lanes that did not settle, in batch number ``status[1]``, which is then not applied.
     """
     crossbars = len(net.shape)
@@ -207,6 +208,7 @@ def train(  # type: ignore[no-untyped-def]
                 cost = 0.0
                 best = 0
                 right = 0
+                beyond = 0
                 value = -math.inf
                 most = -math.inf
                 for k in range(outputs):
@@ -214,6 +216,7 @@ def train(  # type: ignore[no-untyped-def]
                     miss = o - wanted[b, k]
                     error[b, k] = miss
                     cost += 0.5 * float(miss) * float(miss)
+                    beyond += not abs(float(miss)) <= tolerance
                     if o > value:
                         value = o
                         best = k
@@ -221,7 +224,7 @@ def train(  # type: ignore[no-untyped-def]
                         most = wanted[b, k]
                         right = k
                 lost[now[b]] = cost
-                wrong[now[b]] = best != right
+                wrong[now[b]] = best != right if tolerance < 0 else beyond > 0
                 for g in range(crossbars):
                     size = net.node[g + 1] - net.node[g]
                     for p in range(per):
