@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.04, help="of one read of a voltage [V]")
     parser.add_argument("--beta", type=float, help="nudge or radius [S]; 0.1 and 0.5 if not given")
     parser.add_argument("--rates", type=float, nargs=3, default=(0.05, 0.05, 0.05), help="by layer")
+    parser.add_argument("--decay", action="store_true", help="let the rates fall to zero, linearly, by the end")
     parser.add_argument("--gains", type=float, nargs=3, default=(1.0, 0.5, 0.5), help="of Glorot's initial range")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="last move of a voltage in a phase [V]")
     parser.add_argument("--sweeps", type=int, default=30, help="most in a phase")
@@ -172,7 +173,7 @@ def main() -> None:
     data = load(DataConfig(name="mnist", validation_fraction=1 / 6, train_size=options.samples))
     x, y = voltages(data.train), np.eye(10, dtype=np.float32)[data.train.labels]
     net = network(LAYERS, options.gains, rng)
-    began = time.perf_counter()
+    began, done, updates = time.perf_counter(), 0, options.epochs * (len(x) // BATCH)
     for epoch in range(1, options.epochs + 1):
         sweeps = np.zeros(2)
         for batch in rng.permutation(len(x))[: len(x) // BATCH * BATCH].reshape(-1, BATCH):
@@ -180,9 +181,11 @@ def main() -> None:
                 x[batch], y[batch], radius, points, options.noise, rng, options.tolerance, options.sweeps
             )
             sweeps += counts
+            share = 1.0 - done / updates if options.decay else 1.0
+            done += 1
             for values, gradient in ((net.weights, dw), (net.biases, db)):
                 for value, g, rate in zip(values, gradient, options.rates, strict=True):
-                    value -= np.float32(rate) * g
+                    value -= np.float32(rate * share) * g
         assert data.validation is not None
         print(
             f"{options.rule}, epoch {epoch}: validation error {error(net, data.validation):.2%}, test error "
