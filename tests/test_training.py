@@ -10,7 +10,7 @@ import pytest
 from test_training_config import TABLE, faulty
 
 from analogep.errors import ConfigError
-from analogep.learning import Adjoint
+from analogep.learning import Adjoint, rules
 from analogep.solve import operating_point
 from analogep.training import (
     EpochMetrics,
@@ -23,7 +23,6 @@ from analogep.training import (
     evaluate,
     load_config,
     predictions,
-    problem,
     train,
     train_problem,
 )
@@ -237,7 +236,7 @@ def test_beta_comes_from_the_configuration_or_the_circuit() -> None:
 def test_a_beta_that_training_makes_unsafe_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit falls when weights shrink; it is checked again after every epoch."""
     limits = iter([1.0, 1.0, 1e-12])
-    monkeypatch.setattr(problem, "largest_safe_beta", lambda circuit: next(limits))
+    monkeypatch.setattr(rules, "largest_safe_beta", lambda circuit: next(limits))
     seen: list[int] = []
 
     class Watch(Progress):

@@ -156,6 +156,19 @@ def test_block_steps_find_what_newton_finds(case: tuple[Circuit, np.ndarray]) ->
     np.testing.assert_allclose(*both, atol=1e-11)
 
 
+def test_block_steps_that_cycle_leave_newton_at_the_voltages_they_were_given() -> None:
+    """A past bug: Newton's method went on from the cycle, to another of several operating points."""
+    rng = np.random.default_rng(12)
+    options = {"activation": "tanh", "coupling": "both", "initial": aep.networks.glorot(1e-4, 2.5)}
+    circuit = aep.networks.hopfield([2, 3, 3, 1], rng=rng, **options)
+    inputs = np.random.default_rng(12).uniform(-1.0, 1.0, (3, 2))
+    at = aep.operating_point(circuit, inputs, method="newton")
+    moved = circuit.with_parameters({key: value * (1.0 + 1e-6) for key, value in circuit.parameters.items()})
+    again = aep.operating_point(moved, inputs, v0=at)
+    assert again.engine == "layered+newton"
+    np.testing.assert_allclose(again.voltages, at.voltages, rtol=0, atol=1e-4)
+
+
 @given(case=layered_networks(symmetric=True))
 def test_the_currents_of_a_symmetric_coupling_are_the_slope_of_its_energy(
     case: tuple[Circuit, np.ndarray],

@@ -297,6 +297,7 @@ def solve_layered(
     low, high = node_bounds(lm, system.known, size)
     x = np.zeros((batch, size)) if v0 is None else np.ascontiguousarray(v0[:, plan.nodes])
     np.clip(x, low, high, out=x)
+    start = x.copy() if v0 is not None and circuit.transconductances else None
     # A block step presumes that a node's bounds leave room and that its conductance is positive.
     hopeless = (low > high).any(axis=1) | (held < 0.0).any()
     fixed = np.ascontiguousarray(system.known[:, lm.junction_nodes])
@@ -328,6 +329,8 @@ def solve_layered(
     engine = "layered"
     trace: tuple[Attempt, ...] = ()
     if len(stalled):
+        if start is not None:  # steps that cycle leave an operating point where there may be several
+            full[stalled, :size] = start[stalled]
         again, further = robust_newton(system.select(stalled), full[stalled], options)
         blocks = Attempt("block steps", batch, batch - len(stalled), int(np.abs(sweeps).max()))
         trace = (
