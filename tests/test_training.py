@@ -37,6 +37,7 @@ XOR = Path(__file__).resolve().parent.parent / "experiments" / "xor_board.toml"
 def table(**changes: Any) -> TrainConfig:
     """Two lines to two targets through two hidden nodes; rates that let it fall in a few epochs."""
     base = {
+        "engine": "layered",  # a chunk is one batch
         "data/inputs": [[0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [1.0, 1.0]],
         "data/targets": [[0.2, 0.0], [0.0, 0.2], [0.1, 0.1], [0.1, 0.0]],
         "network/hidden_layers": [4],
