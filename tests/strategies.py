@@ -225,13 +225,16 @@ class _Sketch:
             self.add("sinh_resistor", a, middle, **self.draw(DEVICES["sinh_resistor"]))
 
     def add_tanh_neuron(self) -> None:
-        """Add a neuron behind a resistor, driven into saturation or not."""
+        """Add a neuron behind a resistor that drives it into saturation or not, yet not far beyond its edge.
+
+        There it is a clamp of 5e8 times its conductance, whose current ngspice's voltages do not resolve.
+        """
         if len(self.open) > 1:
             a, b = self.two()
-            middle = self.fresh()
-            self.resistor(middle, b)
-            values = {"conductance": self.conductance(), "saturation_voltage": self.draw(decades(0.3, 10.0))}
-            self.add("tanh_neuron", a, middle, **values)
+            middle, g = self.fresh(), self.conductance()
+            self.resistor(middle, b, g)
+            leak, limit = g * self.draw(decades(2.0, 100.0)), self.draw(decades(0.3, 10.0))
+            self.add("tanh_neuron", a, middle, conductance=leak, saturation_voltage=limit)
 
     def add_mutual_transconductance(self) -> None:
         if len(self.open) > 2:

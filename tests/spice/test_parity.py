@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,15 +76,18 @@ def imprecise(case: Case, nudge: object, theirs: np.ndarray) -> bool:
     return bool(apart.any() and (other >= BETTER * own)[apart].all())
 
 
-def check(case: Case, nudges: dict[str, object] | None = None, engine: str = "ngspice") -> float:
+def check(
+    case: Case, nudges: dict[str, object] | None = None, engine: str = "ngspice", *, fold_inputs: bool = False
+) -> float:
+    options: dict[str, Any] = {"engine": engine, "timeout": 20, "fold_inputs": fold_inputs}
     try:
-        report = compare(*case, nudges, engine=engine, timeout=20)  # type: ignore[arg-type]
+        report = compare(*case, nudges, **options)  # type: ignore[arg-type]
     except EngineError as error:  # our own check of its answer, tested in test_engine.py
         assume("do not trust" not in str(error) and "would carry" not in str(error))
         raise
     if not report.passed:
         for nudge in (nudges or {"free": None}).values():
-            found = spice_point(*case, nudge, engine=engine, timeout=20)  # type: ignore[arg-type]
+            found = spice_point(*case, nudge, **options)  # type: ignore[arg-type]
             assume(not imprecise(case, nudge, found.voltages))
     assert report.passed, str(report)
     return report.max_difference
