@@ -39,7 +39,8 @@ def faults_of(graph: nx.MultiDiGraph, **ports: Any) -> str:
 def test_a_circuit_comes_back_from_its_graph(circuit: Circuit) -> None:
     graph = circuit.to_graph()
     assert Circuit.from_graph(graph) == circuit
-    assert graph.number_of_edges() == circuit.element_count
+    both = sum(t.forward.size for t in circuit.transconductances if t.symmetric)  # one edge stands for two sources
+    assert graph.number_of_edges() == circuit.element_count - both
 
 
 @given(circuit=circuits())
