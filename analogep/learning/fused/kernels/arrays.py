@@ -13,7 +13,7 @@ Real = NDArray[Any]
 
 
 class Net(NamedTuple):
-    """A chain of crossbars; group g holds the columns of crossbar g. See :class:`~..chain.Shape`.
+    """A chain of crossbars; group g holds the columns of crossbar g. See :class:`~..shape.Shape`.
 
     ``node`` (groups + 1,), ``shape`` (crossbars, 3): first and last of its rows in the row arrays, and columns;
     ``ways`` (crossbars, 2): where its tables forth and back begin, −1 for none. ``mutual`` is 1 for crossbars of
