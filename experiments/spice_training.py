@@ -22,7 +22,7 @@ def trained(config: TrainConfig, updates: int) -> tuple[Circuit, float]:
     """Return the circuit after a number of updates on the first batches, and seconds per update."""
     problem = build_problem(config)
     circuit, size = problem.circuit, config.training.batch
-    rule, _ = problem.rule(circuit)
+    rule, _ = problem.rule()
     problem.solver(circuit, problem.train.inputs(slice(1)))  # compile, or start the worker
     started = time.perf_counter()
     for k in range(updates):

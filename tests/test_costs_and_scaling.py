@@ -87,9 +87,9 @@ def test_unknown_form_and_targets_that_do_not_fit() -> None:
         (None, "finite|expected|numbers"),
     ):
         with pytest.raises(InputError, match=message):
-            target_array(circuit, targets, 1)  # type: ignore[arg-type]
+            target_array(circuit, targets, 1, COST)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no outputs"):
-        target_array(Circuit(circuit.nodes, circuit.banks, circuit.crossbars, circuit.input_nodes), [1.0], 1)
+        target_array(Circuit(circuit.nodes, circuit.banks, circuit.crossbars, circuit.input_nodes), [1.0], 1, COST)
 
 
 # --- scale of the energy -------------------------------------------------------------------------------

@@ -112,7 +112,10 @@ def test_loss_falls_and_metrics_are_what_they_say() -> None:
     # The first epoch's loss is that of the initial circuit: one batch, read before the update.
     begin = found.problem.circuit
     initial = evaluate(
-        found.problem, lambda part, batch: operating_point(begin, part.inputs(batch)).outputs, found.problem.train
+        found.problem,
+        found.cost,
+        lambda part, batch: operating_point(begin, part.inputs(batch)).outputs,
+        found.problem.train,
     )[0]
     assert losses[0] == pytest.approx(initial, rel=1e-9)
     # After the last update the test figures belong to the trained circuit.

@@ -106,7 +106,7 @@ def test_impossible_settings_are_named(optimizer: Optimizer, what: str) -> None:
 
     circuit = crossbar(np.full((2, 2), 1e-4), 1e-4, trainable=False)
     with pytest.raises(ConfigError, match=what):
-        optimizer.check(circuit)
+        optimizer.check(circuit.parameters)
 
 
 # --- schedules -----------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_training_descends_the_cost_of_the_configuration(learning: dict[str, Any
 def test_an_update_follows_the_gradient_of_that_cost() -> None:
     config = digits(cost="cross_entropy", softmax_scale=0.3)
     problem = build_problem(config)
-    rule, _ = problem.rule(problem.circuit)
+    rule, _ = problem.rule()
     batch = np.arange(8)
     runner = GeneralRunner(problem, rule)
     runner.update(batch, 1.0)
@@ -130,7 +130,7 @@ def test_the_random_variant_and_no_other_has_a_generator(variant: Any, rng: Any)
 
 def test_signs_of_training_come_from_the_samples_and_survive_a_restart() -> None:
     problem = build_problem(table(**{"learning/variant": "random", "training/momentum": 0.5}))
-    rule, _ = problem.rule(problem.circuit)
+    rule, _ = problem.rule()
     batches = [np.array([k % 4, (k + 1) % 4]) for k in range(8)]
     whole = GeneralRunner(problem, rule)
     for batch in batches:
@@ -139,7 +139,7 @@ def test_signs_of_training_come_from_the_samples_and_survive_a_restart() -> None
     for batch in batches[:3]:
         first.update(batch, 1.0)
     second = GeneralRunner(problem, rule)
-    second.restore(first.circuit, first.state())
+    second.restore(first.circuit, first.cost, first.state())
     for batch in batches[3:]:
         second.update(batch, 1.0)
     assert set(hashed_signs(np.arange(40), 2)) == {-1.0, 1.0}

@@ -17,8 +17,8 @@ from analogep.circuit import Circuit
 from analogep.cli.console import console
 from analogep.devices import REGISTRY, Behavioural, BehaviouralVoltage
 from analogep.errors import InputError
-from analogep.learning import SquaredError
-from analogep.solve import METHODS, Nudge, operating_point
+from analogep.learning import Cost
+from analogep.solve import METHODS, ConductanceNudge, CurrentNudge, Nudge, operating_point
 from analogep.spice import compare, to_netlist, write
 from analogep.spice import operating_point as spice_operating_point
 from analogep.spice.analyses import OperatingPoint
@@ -28,6 +28,7 @@ from analogep.spice.run import Result, run_netlist
 from analogep.spice.wrapper import CORE
 from analogep.training import Problem
 from analogep.training.folder import SavedRun, read_run, write_text
+from analogep.training.phases import Array, phase_nudges
 
 if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport
@@ -164,19 +165,23 @@ def export_run(
 
 
 def verify_circuit(
-    problem: Problem, circuit: Circuit, beta: float, samples: int, tolerance: float
+    problem: Problem, circuit: Circuit, cost: Cost, beta: float, samples: int, tolerance: float
 ) -> ParityReport:
     """Compare ngspice with the native solver on test samples, in the free and both nudged phases."""
-    count = min(samples, len(problem.test))
-    inputs, targets = problem.test.inputs(slice(count)), problem.test.targets[:count]
+    batch = slice(min(samples, len(problem.test)))
+    inputs = problem.test.inputs(batch)
     outputs = problem.solver(circuit, inputs).outputs
-    form = problem.config.learning.nudge
-    cost = SquaredError()
     nudges: dict[str, Nudge | None] = {"free": None}
-    nudges["nudged +β"] = cost.nudge(beta, outputs, targets, form)
-    if problem.config.learning.variant != "positive":
-        nudges["nudged -β"] = cost.nudge(-beta, outputs, targets, form)
+    for name, nudge in phase_nudges(problem, cost, beta, outputs, batch).items():
+        nudges[f"nudged {name}"] = in_spice(circuit, inputs, nudge)
     return compare(circuit, inputs, nudges, tolerance=tolerance)
+
+
+def in_spice(circuit: Circuit, inputs: Array, nudge: Nudge) -> Nudge:
+    """Return a nudge that SPICE can express: of one that bends with the outputs, its currents at rest."""
+    if isinstance(nudge, ConductanceNudge | CurrentNudge):
+        return nudge
+    return CurrentNudge(nudge.evaluate(operating_point(circuit, inputs, nudge).outputs)[0])
 
 
 def verify_subject(subject: Path, samples: int | None, tolerance: float | None) -> bool:
@@ -186,9 +191,8 @@ def verify_subject(subject: Path, samples: int | None, tolerance: float | None) 
     if subject.is_dir():
         saved = _read(subject)
         problem, config = saved.problem, saved.problem.config.verify
-        report = verify_circuit(
-            problem, problem.circuit, saved.beta, samples or config.samples, tolerance or config.tolerance
-        )
+        samples, tolerance = samples or config.samples, tolerance or config.tolerance
+        report = verify_circuit(problem, problem.circuit, problem.cost, saved.beta, samples, tolerance)
     else:
         if samples is not None:
             raise InputError("--samples counts the test samples of a run folder; a netlist has one, leave it out")

@@ -43,7 +43,7 @@ def train_and_report(source: str, changes: Sequence[str], out: Path, resume: Pat
         console.print(f"skipped   verification: {error}, then: analogep verify {folder}", soft_wrap=True)
     else:
         config = run.config.verify
-        report = verify_circuit(run.problem, run.circuit, run.beta, config.samples, config.tolerance)
+        report = verify_circuit(run.problem, run.circuit, run.cost, run.beta, config.samples, config.tolerance)
         write_verification(folder, report.to_dict())
         console.print(str(report), soft_wrap=True)
     console.print(f"run       {folder}")

@@ -15,6 +15,7 @@ from analogep.learning.holomorphic import HolomorphicEP
 from analogep.learning.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
 from analogep.learning.optimizer import SGD, Adam, Optimizer
 from analogep.learning.oracles import Adjoint, FiniteDifference
+from analogep.learning.readout import SoftmaxReadout
 from analogep.learning.registry import RULES
 from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
 from analogep.learning.scaling import energy_scale
@@ -48,6 +49,7 @@ __all__ = [
     "Optimizer",
     "Rule",
     "Schedule",
+    "SoftmaxReadout",
     "Solver",
     "SquaredError",
     "TruncatedBackprop",

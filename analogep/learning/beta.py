@@ -158,7 +158,7 @@ def suggest_beta(
         raise InputError(f"averages = {averages}; give the number of reads of each phase, at least 1")
     cost = SquaredError() if cost is None else cost
     array = circuit.input_array(inputs)
-    wanted = target_array(circuit, targets, len(array))
+    wanted = target_array(circuit, targets, len(array), cost)
     free = operating_point(circuit, array)
     pull = cost.gradient(free.outputs, wanted)
     response = linear_response(free, array, pull)
@@ -180,7 +180,10 @@ def suggest_beta(
         e = int(np.argmax(moves.max(axis=0)))
         if moves[:, e].max() > junction:
             junction, name = float(moves[:, e].max()), bank.names[e]
-    by_convexity = CONVEX_FRACTION * safe
+    bent = cost.curvature(len(pairs))
+    if not 0.0 < bent < np.inf:  # a frozen nudge bends nothing, and no other suits such a cost
+        bent = 1.0
+    by_convexity = CONVEX_FRACTION * safe / bent
     by_junction = JUNCTION_FRACTION / junction if junction > 0 else np.inf
     beta = min(by_convexity, by_junction)
     if beta == np.inf:
@@ -189,6 +192,7 @@ def suggest_beta(
         f"moves the most sensitive junction ({name}) by {JUNCTION_FRACTION:.0%} of its nV_T"
         if by_junction < by_convexity
         else f"is {CONVEX_FRACTION:.0%} of {safe:.3g} S, the conductance that holds the outputs"
+        + ("" if bent == 1.0 else f", over {bent:.3g}, the curvature of the {cost.name} cost")
     )
     shift = beta * per_beta
     thermal = _thermal_noise(circuit, temperature, node_capacitance)

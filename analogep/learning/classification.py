@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
-from analogep.learning.costs import NudgeForm, nudge_of
+from analogep.learning.costs import NudgeForm, OnOutputs, nudge_of
 from analogep.solve import Nudge
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(OnOutputs):
     """Cross-entropy of a softmax readout outside the circuit, C = −s² Σ_k y_k ln p_k, p = softmax(o / s).
 
     The readout measures the outputs and returns currents: the error-dependent nudge is i = β s (p(o) − y) [A]
@@ -90,7 +90,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(OnOutputs):
     """Margin cost of the right class y over all others, C = m Σ_{k≠y} h(m + o_k − o_y) [V²].
 
     After Weston & Watkins (1999, *Support vector machines for multi-class pattern recognition*). h(u) is u where

@@ -33,6 +33,20 @@ class Cost(Protocol):
         """
         ...
 
+    def target_count(self, outputs: int) -> int:
+        """Return how many targets a sample has where the circuit has so many outputs.
+
+        Raises
+        ------
+        InputError
+            If the cost does not fit so many outputs.
+        """
+        ...
+
+    def scores(self, outputs: Array) -> Array:
+        """Return what targets are compared with, (B, targets): the largest names the class."""
+        ...
+
     @property
     def analytic(self) -> bool:
         """Whether gradient and nudges are analytic functions of complex outputs, as holomorphic rules need."""
@@ -91,7 +105,19 @@ def check_nudge_form(form: str) -> None:
         raise InputError(f"unknown nudge form {form!r}; use one of {', '.join(NUDGE_FORMS)}")
 
 
-class SquaredError:
+class OnOutputs:
+    """What costs share whose targets are the outputs' own, one each."""
+
+    def target_count(self, outputs: int) -> int:
+        """Return the number of outputs."""
+        return outputs
+
+    def scores(self, outputs: Array) -> Array:
+        """Return the outputs."""
+        return outputs
+
+
+class SquaredError(OnOutputs):
     """Squared error C = ½ ‖o − y‖² [V²] per sample.
 
     Its error-dependent nudge is a conductance β [S] from each output to its target; the frozen one the constant
@@ -120,17 +146,18 @@ class SquaredError:
         return ConductanceNudge(beta, targets) if form == "error" else CurrentNudge(beta * (outputs - targets))
 
 
-def target_array(circuit: Circuit, targets: ArrayLike, batch: int) -> Array:
-    """Return targets as (B, O) [V]; raises :class:`InputError` if they do not fit the circuit's outputs."""
-    count = len(circuit.output_pairs)
-    if not count:
+def target_array(circuit: Circuit, targets: ArrayLike, batch: int, cost: Cost) -> Array:
+    """Return targets (B, T); raises :class:`InputError` if they do not fit the cost on the circuit's outputs."""
+    outputs = len(circuit.output_pairs)
+    if not outputs:
         raise InputError("the circuit has no outputs to learn from; name outputs when you build it")
+    count = cost.target_count(outputs)
     try:
         array = np.atleast_2d(np.asarray(targets, dtype=float))
     except (TypeError, ValueError) as error:
         raise InputError(f"targets are not numbers: {error}") from None
     if array.shape != (batch, count):
-        raise InputError(f"targets have shape {array.shape}; expected (batch, outputs) = {(batch, count)}")
+        raise InputError(f"targets have shape {array.shape}; expected (batch, targets) = {(batch, count)}")
     if not np.isfinite(array).all():
         b, k = np.argwhere(~np.isfinite(array))[0]
         raise InputError(f"target {k} of sample {b} is {array[b, k]}; give a finite voltage")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Bank, Circuit, Topology
 from analogep.devices import VCVS, MultiPort
 from analogep.errors import InputError, RuleError
-from analogep.learning.costs import Cost, target_array
+from analogep.learning.costs import Cost, OnOutputs, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
 from analogep.learning.scaling import EnergyScale, energy_scale, require_energy
@@ -76,13 +76,19 @@ class CoupledLearning:
         Raises
         ------
         RuleError
-            If the circuit has no energy and its elements no observable instead, or sources hold an output.
+            If the circuit has no energy and its elements no observable instead, sources hold an output, or the
+            targets are not the outputs' own.
         ConvergenceError
             If a phase has no operating point.
         """
         scale = _scale(circuit, self.name)
+        if not isinstance(cost, OnOutputs):
+            raise RuleError(
+                f"{self.name} clamps outputs towards targets of their own, and a {type(cost).__name__} has none; "
+                "use EquilibriumPropagation"
+            )
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         clamp = clamp_for(circuit, self.name)
         free = solver(circuit, array)
         etas = {"positive": (0.0, self.eta), "negative": (-self.eta, 0.0)}.get(self.variant, (-self.eta, self.eta))

@@ -105,7 +105,7 @@ class FrequencyPropagation:
                 f"{self.name} needs constant inputs, and {next(iter(circuit.waveforms))} has a waveform; remove it"
             )
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         tau = float(time_constants(circuit, array, node_capacitance=self.node_capacitance).max())
         if not 0.0 < tau < math.inf:

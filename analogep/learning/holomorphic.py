@@ -86,7 +86,7 @@ class HolomorphicEP:
         require_observables(circuit, self.name)
         self._require_analytic(circuit, cost)
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         if self.check and self.nudge == "error":
             check_convex(circuit, self.radius, cost)
         free = solver(circuit, array)

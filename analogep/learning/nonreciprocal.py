@@ -91,7 +91,7 @@ class NonReciprocalEP:
             If a phase has no operating point.
         """
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         outputs = free.outputs
         betas = phase_betas(self.variant, self.beta)
@@ -161,7 +161,7 @@ class VectorFieldEP:
             If a phase has no operating point.
         """
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         betas = phase_betas(self.variant, self.beta)
         phases: list[Adjoints] = []
@@ -220,7 +220,7 @@ class DoubledStateEP:
             If the free phase has no operating point, or d does not settle.
         """
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         force = self.beta * cost.gradient(free.outputs, wanted)
         d, branches, steps = doubled_state(free, array, force, self.tolerance)

@@ -7,13 +7,12 @@ keeps, so that training can be stopped, saved and resumed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
 
 Array = NDArray[np.float64]
@@ -40,10 +39,9 @@ class Optimizer(ABC):
     def directions(self, gradient: Mapping[str, Array], state: State) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return the direction of each block and the new state."""
 
-    def check(self, circuit: Circuit) -> None:
-        """Raise :class:`ConfigError` unless rates and bounds fit the circuit's trainable blocks."""
+    def check(self, blocks: Collection[str]) -> None:
+        """Raise :class:`ConfigError` unless rates and bounds fit the trainable ``blocks``."""
         faults = []
-        blocks = circuit.parameters
         for kind, given in (("learning rate", self.rates), ("bounds", self.bounds)):
             for block in given:
                 if block not in blocks:
@@ -104,9 +102,9 @@ class SGD(Optimizer):
 
     momentum: float = 0.0
 
-    def check(self, circuit: Circuit) -> None:
+    def check(self, blocks: Collection[str]) -> None:
         """Raise :class:`ConfigError` unless rates, bounds and momentum fit."""
-        super().check(circuit)
+        super().check(blocks)
         if not (0 <= self.momentum < 1):
             raise ConfigError("optimizer", [Fault("momentum", f"{self.momentum:g} must be in [0, 1)")])
 
@@ -137,9 +135,9 @@ class Adam(Optimizer):
     decays: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
-    def check(self, circuit: Circuit) -> None:
+    def check(self, blocks: Collection[str]) -> None:
         """Raise :class:`ConfigError` unless rates, bounds, decays and epsilon fit."""
-        super().check(circuit)
+        super().check(blocks)
         faults = [Fault("decays", f"{d:g} must be in [0, 1)") for d in self.decays if not (0 <= d < 1)]
         if not (0 < self.epsilon < np.inf):
             faults.append(Fault("epsilon", f"{self.epsilon:g} must be finite and positive"))

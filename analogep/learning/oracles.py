@@ -42,7 +42,7 @@ class Adjoint:
     ) -> Gradient:
         """Return dC/dθ, a mean over the batch; parameters as for ``EquilibriumPropagation.gradient``."""
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         pull = cost.gradient(free.outputs, wanted)
         lam, branch_lam = adjoint_voltages(free, array, pull)
@@ -92,7 +92,7 @@ class FiniteDifference:
         order, (−3f₀ + 4f₁ − f₂)/2h.
         """
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         base = cost.value(free.outputs, wanted)
 

@@ -197,7 +197,7 @@ class EquilibriumPropagation:
         scale = require_energy(circuit, self.name)
         require_observables(circuit, self.name)
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         if self.check and self.variant != "positive" and self.nudge == "error":
             check_convex(circuit, self.beta, cost)
         free = solver(circuit, array)

@@ -73,7 +73,7 @@ class TruncatedBackprop:
             If a step back has no unique solution.
         """
         array = circuit.input_array(inputs)
-        wanted = target_array(circuit, targets, len(array))
+        wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
         tau = time_constants(circuit, array, node_capacitance=self.node_capacitance)
         if not np.isfinite(tau).all():

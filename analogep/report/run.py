@@ -11,8 +11,8 @@ from analogep.report.maps import conductance_maps
 from analogep.report.output import save
 from analogep.report.phases import phase_voltages
 from analogep.report.units import MINUS
-from analogep.solve import Solution
 from analogep.training import Run, predictions
+from analogep.training.phases import sample_phases
 
 
 def run_figures(run: Run, folder: Path) -> list[Path]:
@@ -27,8 +27,9 @@ def run_figures(run: Run, folder: Path) -> list[Path]:
     test, labels = run.problem.test, run.problem.test.labels
     guessed = None
     if labels is not None:
-        guessed = predictions(run.problem.solver(run.circuit, test.inputs()).outputs)
-    free, nudged = sample_phases(run, 0)
+        guessed = predictions(run.cost.scores(run.problem.solver(run.circuit, test.inputs()).outputs))
+    free, phases = sample_phases(run.problem, run.circuit, run.cost, run.beta, slice(1))
+    nudged = {name.replace("-", MINUS): phase for name, phase in phases.items()}
     initial, table = run.problem.circuit.parameters, run.table()
     figures = {
         "learning_curve": learning_curve(table),
@@ -52,21 +53,3 @@ def _image(run: Run) -> tuple[int, int] | None:
     if len(run.circuit.input_nodes) not in (image[0] * image[1], 2 * image[0] * image[1]):
         return None
     return image[0], image[1]
-
-
-def sample_phases(run: Run, sample: int) -> tuple[Solution, dict[str, Solution]]:
-    """Return the free phase of one test sample, and its nudged phases by name."""
-    problem, solver = run.problem, run.problem.solver
-    one = slice(sample, sample + 1)
-    inputs, targets = problem.test.inputs(one), problem.test.targets[one]
-    free = solver(run.circuit, inputs)
-    cost, form = problem.cost, problem.config.learning.nudge
-    nudged = {
-        f"{sign}β": solver(
-            run.circuit, inputs, cost.nudge(factor * run.beta, free.outputs, targets, form), v0=free
-        )
-        for sign, factor in (("+", 1.0), (MINUS, -1.0))
-        if (factor > 0) == (problem.config.learning.variant != "negative")
-        or problem.config.learning.variant in ("centered", "random")
-    }
-    return free, nudged

@@ -33,6 +33,8 @@ class LearningConfig(Section):
     """Cross-entropy and hinge are for classes, with targets 1 and 0; see ``analogep.learning.classification``."""
     softmax_scale: Positive = 1.0
     """Cross-entropy only: voltage of one unit of the exponent [V]."""
+    readout: Annotated[int, Field(ge=0)] = 0
+    """Cross-entropy only: outputs of the circuit, read by trainable weights beside it; 0: one output per class."""
     margin: Positive = 0.1
     """Hinge only: by how much the right class is to exceed every other [V]."""
     margin_width: NonNegative = 0.01
@@ -60,7 +62,12 @@ class LearningConfig(Section):
     @model_validator(mode="after")
     def _entries_belong_to_the_cost(self) -> LearningConfig:
         given, defaults = self.model_fields_set, type(self).model_fields
-        for key, cost in (("softmax_scale", "cross_entropy"), ("margin", "hinge"), ("margin_width", "hinge")):
+        for key, cost in (
+            ("softmax_scale", "cross_entropy"),
+            ("readout", "cross_entropy"),
+            ("margin", "hinge"),
+            ("margin_width", "hinge"),
+        ):
             if key in given and getattr(self, key) != defaults[key].default and self.cost != cost:
                 raise ValueError(f'{key} belongs to cost = "{cost}", which this is not')
         if self.cost != "squared_error" and (self.target_high, self.target_low) != (1.0, 0.0):

@@ -142,7 +142,7 @@ class RunFolder:
         _write_result(self.path, run)
         facts = _facts(self.path)
         write_text(self.path / ENVIRONMENT, _json(facts | _outcome(run)))
-        save_result(self.path / CHECKPOINT, run.circuit.parameters, run.beta, run.kept_epoch)
+        save_result(self.path / CHECKPOINT, run.parameters, run.beta, run.kept_epoch)
 
 
 def write_run(run: Run, parent: Path) -> Path:
@@ -158,7 +158,7 @@ def write_run(run: Run, parent: Path) -> Path:
         write_text(scratch / CONFIG, run.config.to_toml())
         _write_result(scratch, run)
         write_text(scratch / ENVIRONMENT, _json(environment(run.problem) | _outcome(run) | {"resumed": []}))
-        save_result(scratch / CHECKPOINT, run.circuit.parameters, run.beta, run.kept_epoch)
+        save_result(scratch / CHECKPOINT, run.parameters, run.beta, run.kept_epoch)
 
     return _appear(parent, run.config.name, fill)
 
@@ -219,10 +219,10 @@ def read_run(folder: Path) -> SavedRun:
     _require(folder)
     config = load_config(folder / CONFIG)
     parameters, beta = load_result(folder / CHECKPOINT)
-    problem = build_problem(config, parameters)
-    missing = set(problem.circuit.parameters) - set(parameters)
+    missing = set(config.training.rates) - set(parameters)
     if missing:
         raise ConfigError(str(folder / CHECKPOINT), [Fault(name, "missing") for name in sorted(missing)])
+    problem = build_problem(config, parameters)
     unfinished = ""
     if (folder / ENVIRONMENT).is_file() and _facts(folder).get("finished", "") is None:
         there = load_checkpoint(folder / CHECKPOINT)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.learning import SGD
+from analogep.learning import SGD, Cost
 from analogep.learning.fused import FusedEpochs, FusedSettings, why_not
 from analogep.solve.compiled import is_kept
 from analogep.training.problem import PhaseRule, Problem, Volts
@@ -38,7 +38,7 @@ class FusedRunner:
     def __init__(self, problem: Problem, rule: PhaseRule) -> None:
         config, optimizer = problem.config, problem.optimizer
         assert isinstance(optimizer, SGD)
-        self.problem, self.rule = problem, rule
+        self.problem, self.rule, self.cost = problem, rule, problem.cost
         learning = config.learning
         settings = FusedSettings(
             rule.beta,
@@ -78,7 +78,7 @@ class FusedRunner:
         """Return nothing: sums are made anew from the parameters, in the order in which updates make them."""
         return {}
 
-    def restore(self, circuit: Circuit, state: Arrays) -> None:
+    def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
         """Go on from a circuit."""
         self.epochs.load(circuit)
 

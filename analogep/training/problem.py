@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from analogep.learning import (
     NonReciprocalEP,
     Optimizer,
     Schedule,
+    SoftmaxReadout,
     Solver,
     SquaredError,
     VectorFieldEP,
@@ -33,6 +33,7 @@ from analogep.learning import (
     energy_scale,
     suggest_beta,
 )
+from analogep.learning.readout import BLOCKS as READOUT_BLOCKS
 from analogep.learning.rules import beyond_convexity
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
@@ -99,21 +100,17 @@ class Problem:
     train: Volts
     test: Volts
     circuit: Circuit
+    cost: Cost
     optimizer: Optimizer
     schedule: Schedule
     solver: Solver
     shuffle: np.random.Generator
     validation: Volts | None = None
 
-    @cached_property
-    def cost(self) -> Cost:
-        """The cost."""
-        learning = self.config.learning
-        if learning.cost == "cross_entropy":
-            return CrossEntropy(learning.softmax_scale)
-        if learning.cost == "hinge":
-            return Hinge(learning.margin, learning.margin_width)
-        return SquaredError()
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All that is trained, by block: the circuit's parameters, and those of a readout beside it."""
+        return trainable(self.circuit, self.cost)
 
     def rule_at(self, beta: float) -> PhaseRule:
         """Return the learning rule with a nudging strength β [S]; a random sign is the runner's to draw."""
@@ -125,30 +122,24 @@ class Problem:
         rule = NonReciprocalEP if learning.rule == "non_reciprocal" else VectorFieldEP
         return rule(beta, learning.variant, learning.nudge)
 
-    def rule(self, circuit: Circuit) -> tuple[PhaseRule, str]:
-        """Return the learning rule for ``circuit`` and, in a sentence, where its β comes from."""
+    def rule(self) -> tuple[PhaseRule, str]:
+        """Return the learning rule for the circuit as it is and, in a sentence, where its β comes from."""
         learning = self.config.learning
         if learning.beta == "auto":
             first = slice(0, max(self.config.training.batch, 16))
-            found = suggest_beta(circuit, self.train.inputs(first), self.train.targets[first], self.cost)
+            found = suggest_beta(self.circuit, self.train.inputs(first), self.train.targets[first], self.cost)
             beta, reason = found.beta, str(found)
-            bent = self.cost.curvature(len(circuit.output_pairs))
-            if learning.nudge == "error" and 1.0 < bent < np.inf:  # a nudge of β is a conductance of up to bent β
-                beta /= bent
-                reason = (
-                    f"β = {beta:.3g} S: 1/{bent:.3g}, for the curvature of the {self.cost.name} cost, of {reason}"
-                )
         else:
             beta = float(learning.beta)
             reason = f"β = {beta:.3g} S from the configuration"
         return self.rule_at(beta), reason
 
-    def check_beta(self, circuit: Circuit, beta: float) -> None:
+    def check_beta(self, circuit: Circuit, cost: Cost, beta: float) -> None:
         """Raise :class:`ConfigError` if −β would make the nudged phase non-convex."""
         learning = self.config.learning
         if learning.variant == "positive" or learning.nudge == "frozen":
             return
-        too_large = beyond_convexity(circuit, beta, self.cost)
+        too_large = beyond_convexity(circuit, beta, cost)
         if too_large is not None:
             what = f'{too_large}; use a smaller β, variant = "positive" or nudge = "frozen"'
             raise ConfigError("configuration", [Fault("learning.beta", what)])
@@ -173,7 +164,8 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     initial_rng, shuffle_rng = (np.random.default_rng(s) for s in seeds)
     data = load(config.data)
     encoder = VoltageEncoder.fitted(config.encoder, data.train)
-    circuit = config.network.build(encoder.lines(data.train.features.shape[1]), data.outputs, initial_rng)
+    outputs = config.learning.readout or data.outputs
+    circuit = config.network.build(encoder.lines(data.train.features.shape[1]), outputs, initial_rng)
     culprit = energy_scale(circuit).culprit
     if culprit is not None and config.learning.rule == "equilibrium_propagation":
         key, remedy = config.network.reciprocity
@@ -181,23 +173,49 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     if data.train.labels is None and config.learning.cost != "squared_error":
         what = f"{config.learning.cost} is a cost for classes, and {config.data.name} is a regression"
         raise ConfigError("configuration", [Fault("learning.cost", what)])
-    _optimizer(config.training, config.training.bounds).check(circuit)
+    cost = _cost(config, data, initial_rng)
+    _optimizer(config.training, config.training.bounds).check(trainable(circuit, cost))
     # without bounds of its own a block still cannot leave the range that its device allows
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})
-    bounded = optimizer.clip(circuit.parameters) if parameters is None else dict(parameters)
-    circuit = circuit.with_parameters(bounded)
+    bounded = optimizer.clip(trainable(circuit, cost)) if parameters is None else parameters
+    circuit, cost = trained(circuit, cost, bounded)
     return Problem(
         config,
         data,
         _volts(config, data, data.train, encoder),
         _volts(config, data, data.test, encoder),
         circuit,
+        cost,
         optimizer,
         _schedule(config.training),
         _solver(config),
         shuffle_rng,
         None if data.validation is None else _volts(config, data, data.validation, encoder),
     )
+
+
+def trainable(circuit: Circuit, cost: Cost) -> dict[str, Array]:
+    """Return all that is trained, by block: the circuit's parameters, and those of a readout beside it."""
+    return circuit.parameters | (cost.parameters if isinstance(cost, SoftmaxReadout) else {})
+
+
+def trained(circuit: Circuit, cost: Cost, parameters: Mapping[str, Array]) -> tuple[Circuit, Cost]:
+    """Return the circuit and the cost with ``parameters``, by block."""
+    if isinstance(cost, SoftmaxReadout):
+        cost = cost.with_parameters(parameters)
+        parameters = {name: value for name, value in parameters.items() if name not in READOUT_BLOCKS}
+    return circuit.with_parameters(parameters), cost
+
+
+def _cost(config: TrainConfig, data: DataSet, rng: np.random.Generator) -> Cost:
+    learning = config.learning
+    if learning.readout:
+        return SoftmaxReadout.drawn(learning.readout, data.outputs, rng, learning.softmax_scale)
+    if learning.cost == "cross_entropy":
+        return CrossEntropy(learning.softmax_scale)
+    if learning.cost == "hinge":
+        return Hinge(learning.margin, learning.margin_width)
+    return SquaredError()
 
 
 def _optimizer(config: TrainingConfig, bounds: Mapping[str, tuple[float, float]]) -> Optimizer:

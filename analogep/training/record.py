@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from analogep.circuit import Circuit
+from analogep.learning import Cost
 from analogep.training.config import TrainConfig
-from analogep.training.problem import Problem
+from analogep.training.problem import Array, Problem, trainable
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Run:
         Data and initial circuit.
     circuit
         The trained circuit.
+    cost
+        The cost, with a trained readout if the configuration has one.
     metrics
         One row per epoch.
     beta
@@ -67,6 +70,7 @@ class Run:
     config: TrainConfig
     problem: Problem
     circuit: Circuit
+    cost: Cost
     metrics: tuple[EpochMetrics, ...]
     beta: float
     beta_reason: str
@@ -74,6 +78,11 @@ class Run:
     kept_epoch: int
     stopped: str = ""
     folder: Path | None = None
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All that was trained, by block: the circuit's parameters, and those of a readout beside it."""
+        return trainable(self.circuit, self.cost)
 
     def table(self) -> dict[str, list[float]]:
         """Return the metrics by column."""

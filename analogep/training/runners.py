@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
+from analogep.learning import Cost, SoftmaxReadout
 from analogep.learning.signs import hashed_signs
 from analogep.solve.groups import layered_plan
 from analogep.training.evaluation import wrong
-from analogep.training.problem import PhaseRule, Problem, Volts
+from analogep.training.problem import PhaseRule, Problem, Volts, trainable, trained
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -40,6 +41,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def cost(self) -> Cost:
+        """The cost, a readout with the parameters of now."""
+        ...
+
+    @property
     def engine(self) -> str:
         """The engine that solved the last phase."""
         ...
@@ -53,8 +59,8 @@ class Runner(Protocol):
         """Return what else it takes to go on to the same bits: what the optimizer remembers, running sums."""
         ...
 
-    def restore(self, circuit: Circuit, state: Arrays) -> None:
-        """Go on from a circuit and a state that were saved together."""
+    def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
+        """Go on from a circuit, a cost and a state that were saved together."""
         ...
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
@@ -85,7 +91,7 @@ class GeneralRunner:
 
     def __init__(self, problem: Problem, rule: PhaseRule) -> None:
         self.problem, self.rule = problem, rule
-        self.circuit, self.engine = problem.circuit, str(problem.config.engine)
+        self.circuit, self.cost, self.engine = problem.circuit, problem.cost, str(problem.config.engine)
         self.memory: dict[str, Array] = {}
 
     @property
@@ -101,9 +107,9 @@ class GeneralRunner:
         """Return what the optimizer remembers."""
         return dict(self.memory)
 
-    def restore(self, circuit: Circuit, state: Arrays) -> None:
-        """Go on from a circuit and what the optimizer remembered."""
-        self.circuit = circuit
+    def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
+        """Go on from a circuit, a cost and what the optimizer remembered."""
+        self.circuit, self.cost = circuit, cost
         self.memory = {name: np.array(value, np.float64) for name, value in state.items()}
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
@@ -120,15 +126,19 @@ class GeneralRunner:
         """Do one update."""
         problem = self.problem
         inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
-        rule = self.rule
+        rule, cost = self.rule, self.cost
         if problem.config.learning.variant == "random":
             sign = hashed_signs(batch, len(batch))[0]
             rule = replace(rule, variant="positive" if sign > 0 else "negative")
-        gradient = rule.gradient(self.circuit, inputs, targets, problem.cost, problem.solver)
-        new, memory = problem.optimizer.step(self.circuit.parameters, gradient, self.memory, factor)
-        self.circuit, self.memory = self.circuit.with_parameters(new), memory
-        self.engine = gradient.free.engine
-        return Chunk(gradient.cost, wrong(problem.data, problem.train, batch, gradient.free.outputs), 1)
+        gradient = rule.gradient(self.circuit, inputs, targets, cost, problem.solver)
+        free = gradient.free
+        slopes: dict[str, Array] = dict(gradient)
+        if isinstance(cost, SoftmaxReadout):
+            slopes |= cost.parameter_gradient(free.outputs, targets)
+        new, self.memory = problem.optimizer.step(trainable(self.circuit, cost), slopes, self.memory, factor)
+        self.circuit, self.cost = trained(self.circuit, cost, new)
+        self.engine = free.engine
+        return Chunk(gradient.cost, wrong(problem.data, problem.train, batch, cost.scores(free.outputs)), 1)
 
 
 def runner_for(problem: Problem, rule: PhaseRule) -> Runner:

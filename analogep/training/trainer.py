@@ -20,7 +20,7 @@ from analogep.training.config import TrainConfig, load_config
 from analogep.training.evaluation import evaluate, predictions
 from analogep.training.folder import CONFIG, RunFolder
 from analogep.training.interrupt import Interrupted, StopSignals
-from analogep.training.problem import Problem, build_problem
+from analogep.training.problem import Problem, build_problem, trainable, trained
 from analogep.training.record import EpochMetrics, Run, metrics_csv
 from analogep.training.runners import Chunk, runner_for
 
@@ -129,9 +129,9 @@ class _Training:
     def __init__(self, problem: Problem, progress: Progress, there: Checkpoint | None) -> None:
         self.problem, self.progress, self.settings = problem, progress, problem.config.training
         self.shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
-        circuit = problem.circuit
+        circuit, cost = problem.circuit, problem.cost
         if there is None:
-            rule, reason = problem.rule(circuit)
+            rule, reason = problem.rule()
             there = Checkpoint(
                 parameters={},
                 beta=rule.beta,
@@ -145,8 +145,8 @@ class _Training:
             )
         else:
             rule = problem.rule_at(there.beta)
-            circuit = circuit.with_parameters(there.parameters)
-        problem.check_beta(circuit, rule.beta)
+            circuit, cost = trained(circuit, cost, there.parameters)
+        problem.check_beta(circuit, cost, rule.beta)
         self.beta, self.beta_reason = there.beta, there.beta_reason
         self.epoch, self.position, self.seconds = there.epoch, there.position, there.seconds
         self.shuffle.bit_generator.state = there.generator
@@ -159,7 +159,7 @@ class _Training:
         self.done, self.kept_epoch, self.stopped = there.done, there.kept_epoch, there.stopped
         self.runner = runner_for(problem, rule)
         if there.parameters:
-            self.runner.restore(circuit, there.runner)
+            self.runner.restore(circuit, cost, there.runner)
         self.engine = there.engine or self.runner.engine
         self.saved_at, self.updates = time.monotonic(), 0
         self.resumed = bool(there.parameters)
@@ -167,7 +167,7 @@ class _Training:
     def checkpoint(self) -> Checkpoint:
         """Return the state of now."""
         return Checkpoint(
-            parameters=self.runner.circuit.parameters,
+            parameters=trainable(self.runner.circuit, self.runner.cost),
             beta=self.beta,
             beta_reason=self.beta_reason,
             epoch=self.epoch,
@@ -201,13 +201,14 @@ class _Training:
                 self._save(folder)
             if not self.done:
                 self._stop_if_asked(folder, stop)
-        circuit = self.runner.circuit
+        circuit, cost = self.runner.circuit, self.runner.cost
         if self.kept_epoch != len(self.rows):
-            circuit = circuit.with_parameters(self.best)
+            circuit, cost = trained(circuit, cost, self.best)
         run = Run(
             self.problem.config,
             self.problem,
             circuit,
+            cost,
             tuple(self.rows),
             self.beta,
             self.beta_reason,
@@ -271,7 +272,8 @@ class _Training:
 
     def _end_of_epoch(self) -> None:
         """Evaluate, note the metrics, and decide whether to go on."""
-        problem, settings, epoch, circuit = self.problem, self.settings, self.epoch, self.runner.circuit
+        problem, settings, epoch = self.problem, self.settings, self.epoch
+        circuit, cost = self.runner.circuit, self.runner.cost
         train = float(self.losses.mean()), float(self.wrong.mean())
         if train[0] < settings.stop_loss:
             self.stopped = f"training loss {train[0]:.4g} V² is below stop_loss = {settings.stop_loss:g} V²"
@@ -279,24 +281,24 @@ class _Training:
         looked = last or epoch % settings.evaluate_every == 0
         validation = test = (math.nan, math.nan)
         if looked and problem.validation is not None:
-            validation = evaluate(problem, self.runner.outputs, problem.validation)
+            validation = evaluate(problem, cost, self.runner.outputs, problem.validation)
         watched = (train if problem.validation is None else validation)[settings.watch == "error"]
         if watched < self.best_value:
             self.best_epoch, self.best_value = epoch, watched
             if settings.keep == "best":
-                self.best = circuit.parameters
+                self.best = trainable(circuit, cost)
         seen = looked or problem.validation is None
         if not last and seen and settings.patience is not None and epoch - self.best_epoch >= settings.patience:
             self.stopped = f"no lower {settings.watch} than in epoch {self.best_epoch}"
             last = True
         if last or looked:
-            test = evaluate(problem, self.runner.outputs, problem.test)
+            test = evaluate(problem, cost, self.runner.outputs, problem.test)
         factor, spent = problem.schedule.factor(epoch), self.seconds + sum(r.wall_time for r in self.rows[-1:])
         speed = len(problem.train) / max(self.seconds, 1e-9)
         row = EpochMetrics(epoch, *train, *validation, *test, factor, spent, speed)
         self.rows.append(row)
         self.progress.epoch(row)
-        problem.check_beta(circuit, self.beta)
+        problem.check_beta(circuit, cost, self.beta)
         self.done = last
         if last:
             self.kept_epoch = self.best_epoch if settings.keep == "best" else epoch

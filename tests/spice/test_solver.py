@@ -49,7 +49,7 @@ def digits(engine: str) -> Circuit:
     )
     problem = build_problem(config)
     circuit, size = problem.circuit, config.training.batch
-    rule, _ = problem.rule(circuit)
+    rule, _ = problem.rule()
     for k in range(UPDATES):
         batch = slice(k * size, (k + 1) * size)
         gradient = rule.gradient(
