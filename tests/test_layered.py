@@ -15,7 +15,7 @@ from analogep import networks
 from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
 from analogep.devices import Capacitor, CurrentSource, Diode, IdealDiode, SinhResistor
 from analogep.errors import ConvergenceError, InputError
-from analogep.networks import deep_resistive, uniform
+from analogep.networks import deep_resistive, hopfield, uniform
 from analogep.solve import (
     ConductanceNudge,
     CurrentNudge,
@@ -325,6 +325,18 @@ def test_stalled_samples_are_handed_to_newton(circuit: Circuit, seed: int) -> No
         found = operating_point(circuit, inputs, nudge, method="layered")
     assert found.engine == "layered+newton"
     assert_same(found, expected)
+
+
+def test_sweeps_in_a_circle_are_given_up() -> None:
+    """h = tanh(x - 5 y), y = tanh(5 h): each block step turns the other's sign, and the two never meet."""
+    circuit = hopfield([1, 1, 1], activation="tanh", coupling="both", leak=1.0, rng=np.random.default_rng(0))
+    weights = {"W1.forward": [[1.0]], "W2.forward": [[5.0]], "W2.backward": [[-5.0]]}
+    circuit = circuit.with_parameters({**circuit.parameters, **weights})
+    found = operating_point(circuit, [[0.5]])
+    assert found.engine == "layered+newton"
+    assert found.trace[0].iterations < 300
+    h, y = found.voltages[0, -2:]
+    assert (h, y) == pytest.approx((np.tanh(0.5 - 5 * y), np.tanh(5 * h)), abs=1e-9)
 
 
 def test_auto_takes_layered_where_it_can() -> None:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
+from analogep.devices.base import Array, Primitive, Values, parameter
+from analogep.devices.scaled_law import ScaledLaw
 
 _MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
 
 
 @dataclass(frozen=True)
-class SinhResistor(OnePort):
+class SinhResistor(ScaledLaw):
     """Memristive device in a fixed state, i = g v0 sinh(v / v0).
 
     ``conductance`` g is the slope at rest; beyond about v0 the current grows exponentially, in either
@@ -29,26 +29,21 @@ class SinhResistor(OnePort):
 
     kind: ClassVar[str] = "sinh_resistor"
     pins: ClassVar[tuple[str, ...]] = ("p", "n")
-    linear: ClassVar[bool] = False
+    voltage: ClassVar[str] = "v0"
     conductance: float = parameter("S", "conductance at rest", low=0.0, trainable=True)
     v0: float = parameter("V", "voltage over which the current bends", low=0.0, low_open=True)
 
     @staticmethod
-    def current(v: Array, p: Values) -> tuple[Array, Array]:
-        value, slope, _ = _shape(v, p["v0"])
-        return p["conductance"] * value, p["conductance"] * slope
-
-    @staticmethod
-    def cocontent(v: Array, p: Values) -> Array:
-        return p["conductance"] * _shape(v, p["v0"])[2]
-
-    @staticmethod
-    def current_gradient(v: Array, p: Values) -> dict[str, Array]:
-        return {"conductance": _shape(v, p["v0"])[0]}
-
-    @staticmethod
-    def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
-        return {"conductance": _shape(v, p["v0"])[2]}
+    def shape(x: Array) -> tuple[Array, Array, Array]:
+        """Return sinh x, cosh x and cosh x − 1."""
+        inner = np.clip(x.real, -_MAX_EXPONENT, _MAX_EXPONENT)
+        if np.iscomplexobj(x):
+            inner = np.where(inner == x.real, x, inner)
+        past = x - inner
+        sine, cosine = np.sinh(inner), np.cosh(inner)
+        half = np.sinh(0.5 * inner)
+        area = 2.0 * half * half + past * (sine + 0.5 * past * math.cosh(_MAX_EXPONENT))
+        return sine + past * math.cosh(_MAX_EXPONENT), cosine, area
 
     @staticmethod
     def limit(v_new: Array, v_old: Array, p: Values) -> Array:
@@ -62,14 +57,6 @@ class SinhResistor(OnePort):
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
         return p["v0"]
-
-    @staticmethod
-    def least_slope(p: Values) -> Array:
-        return p["conductance"]
-
-    @staticmethod
-    def conducts(p: Values) -> NDArray[np.bool_]:
-        return p["conductance"] > 0.0
 
     @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
@@ -86,16 +73,3 @@ class SinhResistor(OnePort):
             Primitive("R", sine, (sine, "0"), (1.0,)),
             Primitive("G", name, (*nodes, sine, "0"), (g * v0,)),
         ]
-
-
-def _shape(v: Array, v0: Array) -> tuple[Array, Array, Array]:
-    """Return v0 sinh(v/v0), its slope cosh(v/v0) and its integral v0² (cosh(v/v0) − 1)."""
-    x = v / v0
-    inner = np.clip(x.real, -_MAX_EXPONENT, _MAX_EXPONENT)
-    if np.iscomplexobj(x):
-        inner = np.where(inner == x.real, x, inner)
-    past = x - inner
-    sine, cosine = np.sinh(inner), np.cosh(inner)
-    half = np.sinh(0.5 * inner)
-    area = 2.0 * half * half + past * (sine + 0.5 * past * math.cosh(_MAX_EXPONENT))
-    return v0 * (sine + past * math.cosh(_MAX_EXPONENT)), cosine, v0 * v0 * area

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
+from analogep.devices.base import Array, Primitive, Values, parameter
+from analogep.devices.scaled_law import ScaledLaw
 
 EDGE = 1.0 - 1e-9
 """Part of the limit up to which the law is an inverse hyperbolic tangent; beyond, its tangent continues it."""
@@ -21,7 +21,7 @@ _EDGE_AREA = EDGE * EDGE_VALUE + 0.5 * math.log((1.0 - EDGE) * (1.0 + EDGE))
 
 
 @dataclass(frozen=True)
-class TanhNeuron(OnePort):
+class TanhNeuron(ScaledLaw):
     """Neuron of a continuous Hopfield network, i = g a artanh(v / a): fed a current I, v = a tanh(I / (g a)).
 
     ``conductance`` g is the leak at rest, ``saturation_voltage`` a the voltage that no current exceeds. Its
@@ -36,28 +36,24 @@ class TanhNeuron(OnePort):
 
     kind: ClassVar[str] = "tanh_neuron"
     pins: ClassVar[tuple[str, ...]] = ("p", "n")
-    linear: ClassVar[bool] = False
+    voltage: ClassVar[str] = "saturation_voltage"
     conductance: float = parameter("S", "leak at rest", low=0.0, trainable=True)
     saturation_voltage: float = parameter(
         "V", "voltage that no current exceeds", low=0.0, low_open=True, default=1.0
     )
 
     @staticmethod
-    def current(v: Array, p: Values) -> tuple[Array, Array]:
-        value, slope, _ = _shape(v, p["saturation_voltage"])
-        return p["conductance"] * value, p["conductance"] * slope
-
-    @staticmethod
-    def cocontent(v: Array, p: Values) -> Array:
-        return p["conductance"] * _shape(v, p["saturation_voltage"])[2]
-
-    @staticmethod
-    def current_gradient(v: Array, p: Values) -> dict[str, Array]:
-        return {"conductance": _shape(v, p["saturation_voltage"])[0]}
-
-    @staticmethod
-    def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
-        return {"conductance": _shape(v, p["saturation_voltage"])[2]}
+    def shape(x: Array) -> tuple[Array, Array, Array]:
+        """Return artanh x, its slope and its integral, with the tangent beyond ``EDGE``."""
+        inner = x - (x.real - np.clip(x.real, -EDGE, EDGE))  # of complex voltages the real part is cut
+        past = x - inner
+        gap = (1.0 - inner) * (1.0 + inner)
+        value = np.arctanh(inner)
+        area = inner * value + 0.5 * np.log1p(-inner * inner)
+        small = np.abs(inner) < 1e-4  # x²/2 + x⁴/12: the two terms above cancel
+        area = np.where(small, inner * inner * (0.5 + inner * inner / 12.0), area)
+        area = area + past * (value + 0.5 * past * EDGE_SLOPE)
+        return value + past * EDGE_SLOPE, 1.0 / gap, area
 
     @staticmethod
     def limit(v_new: Array, v_old: Array, p: Values) -> Array:
@@ -71,14 +67,6 @@ class TanhNeuron(OnePort):
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
         return 0.1 * p["saturation_voltage"]  # at rest it bends over all of it, near saturation over what is left
-
-    @staticmethod
-    def least_slope(p: Values) -> Array:
-        return p["conductance"]
-
-    @staticmethod
-    def conducts(p: Values) -> NDArray[np.bool_]:
-        return p["conductance"] > 0.0
 
     @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
@@ -97,17 +85,3 @@ class TanhNeuron(OnePort):
             Primitive("R", shape, (shape, "0"), (1.0,)),
             Primitive("G", name, (*nodes, shape, "0"), (g * a,)),
         ]
-
-
-def _shape(v: Array, a: Array) -> tuple[Array, Array, Array]:
-    """Return a artanh(v/a), its slope and its integral, with the tangent beyond ``EDGE``."""
-    x = v / a
-    inner = x - (x.real - np.clip(x.real, -EDGE, EDGE))  # of complex voltages the real part is cut
-    past = x - inner
-    gap = (1.0 - inner) * (1.0 + inner)
-    value = np.arctanh(inner)
-    area = inner * value + 0.5 * np.log1p(-inner * inner)
-    small = np.abs(inner) < 1e-4  # x²/2 + x⁴/12: the two terms above cancel
-    area = np.where(small, inner * inner * (0.5 + inner * inner / 12.0), area)
-    area = area + past * (value + 0.5 * past * EDGE_SLOPE)
-    return a * (value + past * EDGE_SLOPE), 1.0 / gap, a * a * area

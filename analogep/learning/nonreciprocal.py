@@ -38,7 +38,21 @@ def _per_beta(high: Adjoints, low: Adjoints, span: float) -> Adjoints:
 
 
 @dataclass(frozen=True)
-class NonReciprocalEP:
+class TwoPhases:
+    """Settings of a rule that compares two phases; attributes as described at :class:`NonReciprocalEP`."""
+
+    beta: float = 1e-6
+    variant: Variant = "centered"
+    nudge: NudgeForm = "error"
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
+        check_variant(self.variant)
+        check_nudge_form(self.nudge)
+
+
+@dataclass(frozen=True)
+class NonReciprocalEP(TwoPhases):
     """Equilibrium propagation with a correction for non-reciprocal elements (Scurria et al. 2026).
 
     The nudged phases s± solve F(s) ± β ∂C/∂s + (J₀ᵀ − J₀)(s − s₀) = 0, J₀ being the Jacobian of Kirchhoff's law
@@ -58,15 +72,7 @@ class NonReciprocalEP:
         Tolerances of Newton's method, which solves the nudged phases whatever solves the free one.
     """
 
-    beta: float = 1e-6
-    variant: Variant = "centered"
-    nudge: NudgeForm = "error"
     options: NewtonOptions = field(default_factory=NewtonOptions)
-
-    def __post_init__(self) -> None:
-        check_beta(self.beta)
-        check_variant(self.variant)
-        check_nudge_form(self.nudge)
 
     @property
     def name(self) -> str:
@@ -120,7 +126,7 @@ class NonReciprocalEP:
 
 
 @dataclass(frozen=True)
-class VectorFieldEP:
+class VectorFieldEP(TwoPhases):
     """Equilibrium propagation on the equations alone, without a correction: biased on non-reciprocal circuits.
 
     dC/dθ ≈ ((s₊ − s₋)/2β)ᵀ ∂F/∂θ(s₀) with plain nudged phases (Scellier, Goyal, Binas, Mesnard & Bengio 2018,
@@ -130,15 +136,6 @@ class VectorFieldEP:
 
     Attributes are those of :class:`NonReciprocalEP`.
     """
-
-    beta: float = 1e-6
-    variant: Variant = "centered"
-    nudge: NudgeForm = "error"
-
-    def __post_init__(self) -> None:
-        check_beta(self.beta)
-        check_variant(self.variant)
-        check_nudge_form(self.nudge)
 
     @property
     def name(self) -> str:

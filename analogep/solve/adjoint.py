@@ -7,9 +7,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
-from analogep.solve.model import Model, scatter_add
+from analogep.solve.model import Model
 from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
+from analogep.solve.stamps import scatter_add
 from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from analogep.devices import MultiPort
 from analogep.errors import ConvergenceError
 from analogep.solve.adjoint import spread
-from analogep.solve.model import Model, scatter_add
+from analogep.solve.model import Model
 from analogep.solve.newton import NewtonOptions, NewtonResult, newton
 from analogep.solve.nudge import Nudge
 from analogep.solve.solution import Solution
+from analogep.solve.stamps import scatter_add
 from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 

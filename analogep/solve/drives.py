@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices import MultiPort, OnePort, VoltageSource, Waveform
-from analogep.solve.model import Model, scatter_add
+from analogep.solve.model import Model
 from analogep.solve.nudge import SineNudge
+from analogep.solve.stamps import scatter_add
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]

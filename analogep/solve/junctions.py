@@ -1,7 +1,7 @@
 """Compiled evaluation of large banks of diodes, element by element (numba).
 
-The laws are those of :mod:`analogep.devices.diode` and of :func:`analogep.solve.model.meet_load`, without their
-temporary arrays.
+The laws are those of :mod:`analogep.devices.diode` and of :func:`analogep.solve.load_line.meet_load`, without
+their temporary arrays.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ Index = NDArray[np.int64]
 _INNER = 60  # Newton steps of one scalar equation
 _MAX_EXPONENT = 600.0
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
+_WATCH, _PROGRESS = 64, 0.9  # sweeps after which a factor of less progress than this has to lead to the end
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 
@@ -221,6 +222,7 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
     left = np.empty(max(len(wiring[2]), 1))
     right = np.empty(max(len(wiring[3]), 1))
     before = math.inf  # largest move of the sweep before
+    lowest = reached = math.inf  # least of these since the last look, and before it
     for sweep in range(1, most + 1):
         moved = 0.0
         largest = 1.0
@@ -257,6 +259,15 @@ def _sweep_sample(  # type: ignore[no-untyped-def]
         if ahead or moved <= _ROUNDING * largest:
             return sweep
         before = moved
+        lowest = min(lowest, moved)
+        if sweep % _WATCH == 0:
+            if not lowest < reached:
+                return -sweep  # it runs in a circle
+            if lowest > _PROGRESS * reached:
+                left_over = math.log(near / lowest) / math.log(lowest / reached) * _WATCH
+                if left_over > most - sweep:
+                    return -sweep
+            reached, lowest = lowest, math.inf
     return -most
 
 
@@ -266,9 +277,10 @@ def block_sweeps(  # type: ignore[no-untyped-def]
 ):
     """Sweep over the groups until no node moves; ``x`` (B, n) [V] is changed in place.
 
-    Returns the number of sweeps per sample (B,), negative where they did not settle within ``most``. A negative
-    tolerance asks for exactly ``most``, in which every node law is met to rounding; a negative number of sweeps
-    then means that voltages ran away. The arrays are those of ``layered._Topology`` and ``layered.LayeredModel``.
+    Returns the number of sweeps per sample (B,), negative where they did not settle within ``most``, or gave up
+    since they run in a circle or too slowly. A negative tolerance asks for exactly ``most``, in which every node
+    law is met to rounding; a negative number of sweeps then means that voltages ran away. The arrays are those of
+    ``layered._Topology`` and ``layered.LayeredModel``.
     """
     batch = len(x)
     result = np.empty(batch, np.int64)

@@ -20,12 +20,13 @@ from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResist
 from analogep.devices.diode import junction_width
 from analogep.errors import ConvergenceError
 from analogep.solve.groups import LayeredPlan
-from analogep.solve.model import Model, scatter_add
+from analogep.solve.model import Model
 from analogep.solve.newton import NewtonOptions, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message, finish
 from analogep.solve.plan import Plan
 from analogep.solve.solution import Solution
+from analogep.solve.stamps import scatter_add
 from analogep.solve.strategies import Attempt, robust_newton
 from analogep.solve.system import System
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit, TransconductanceCrossbar
 from analogep.devices import Diode, MultiPort, OnePort
-from analogep.devices.base import Values
 from analogep.errors import InputError
+from analogep.solve.load_line import FREE_STEP, meet_load
 from analogep.solve.plan import Plan, plan_for
+from analogep.solve.slots import Slots
+from analogep.solve.stamps import Entries, add_transconductances, crossbar_currents, scatter_add
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -29,35 +31,8 @@ DENSE_LIMIT = 700
 _YIELDING = 2.0
 """Resistance that a node shows, relative to what it would be with all of its neighbours held."""
 
-_FREE_STEP = 0.1
-"""Step of a junction, in units of nV_T, that its tangent describes well enough."""
-
 _COMPILED = 256
 """Diodes of a bank from which compiled code is faster, in circuits whose linear solver is compiled anyway."""
-
-
-class _Entries:
-    """Collects (row, column, value) contributions of a sparse matrix."""
-
-    def __init__(self) -> None:
-        self.rows: list[Index] = []
-        self.columns: list[Index] = []
-        self.data: list[Array] = []
-
-    def add(self, rows: Index, columns: Index, data: Array) -> None:
-        keep = (rows >= 0) & (columns >= 0)
-        self.rows.append(rows[keep])
-        self.columns.append(columns[keep])
-        self.data.append(np.broadcast_to(data, rows.shape)[keep])
-
-    def matrix(self, shape: tuple[int, int]) -> sp.csr_array:
-        if not self.rows:
-            return sp.csr_array(shape)
-        triple = (
-            np.concatenate(self.data),
-            (np.concatenate(self.rows), np.concatenate(self.columns)),
-        )
-        return sp.csr_array(sp.coo_array(triple, shape=shape))
 
 
 class Model:
@@ -124,7 +99,7 @@ class Model:
 
     # --- linear part -----------------------------------------------------------------------------------
 
-    def _pair_entries(self, entries: _Entries, pins: Index, g: Array) -> None:
+    def _pair_entries(self, entries: Entries, pins: Index, g: Array) -> None:
         """Add a conductance-like value g (E,) between the two pins of each element."""
         u, t, w = self.plan.unknown[pins], self.t[pins], self.w[pins]
         for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
@@ -138,7 +113,7 @@ class Model:
         """
         if self.on_pattern:
             return self._conductances()
-        entries = _Entries()
+        entries = Entries()
         circuit, plan = self.circuit, self.plan
         for b in plan.linear_banks:
             bank = circuit.banks[b]
@@ -194,7 +169,7 @@ class Model:
         """Absolute diagonal of the linear part, (n,) [S]: a yardstick for residuals."""
         return np.abs(self.linear_matrix.diagonal())
 
-    def _stamp_entries(self, entries: _Entries, bank: Bank, local: Index, jac: Array) -> None:
+    def _stamp_entries(self, entries: Entries, bank: Bank, local: Index, jac: Array) -> None:
         pins = len(bank.device.pins)
         ones = np.ones((bank.size, local.shape[1] - pins))
         w = np.concatenate([self.w[bank.pins], ones], axis=1)
@@ -205,7 +180,7 @@ class Model:
                 if np.any(value):
                     entries.add(local[:, i], local[:, j], value)
 
-    def _crossbar_entries(self, entries: _Entries, rows: Index, columns: Index, g: Array) -> None:
+    def _crossbar_entries(self, entries: Entries, rows: Index, columns: Index, g: Array) -> None:
         u = self.plan.unknown
         entries.add(u[rows], u[rows], self.w[rows] * self.t[rows] * g.sum(axis=1))
         entries.add(u[columns], u[columns], self.w[columns] * self.t[columns] * g.sum(axis=0))
@@ -216,7 +191,7 @@ class Model:
             entries.add(u[i], u[j], -self.w[i] * self.t[j] * g.ravel())
             entries.add(u[j], u[i], -self.w[j] * self.t[i] * g.ravel())
 
-    def _transconductance_entries(self, entries: _Entries, t: TransconductanceCrossbar) -> None:
+    def _transconductance_entries(self, entries: Entries, t: TransconductanceCrossbar) -> None:
         u = self.plan.unknown
         i, j = np.repeat(t.rows, len(t.columns)), np.tile(t.columns, len(t.rows))
         for into, of, matrix in ((j, i, t.forward), (i, j, t.backward)):
@@ -238,7 +213,7 @@ class Model:
     @cached_property
     def capacitance_matrix(self) -> sp.csr_array:
         """What the circuit's own elements store: capacitances (n, n) [F], inductances [H] in branch rows."""
-        entries = _Entries()
+        entries = Entries()
         for b in (*self.plan.linear_banks, *self.plan.nonlinear_banks):
             bank = self.circuit.banks[b]
             value = _one_port(bank).capacitance(bank.values)
@@ -394,7 +369,7 @@ class Model:
             if diodes is not None:
                 from analogep.solve.junctions import meet_loads
 
-                meet_loads(u_new[:, s], u_old[:, s], diodes, self._loads[s], _FREE_STEP, out[:, s])
+                meet_loads(u_new[:, s], u_old[:, s], diodes, self._loads[s], FREE_STEP, out[:, s])
             elif device.load_point is OnePort.load_point:
                 out[:, s] = device.limit(u_new[:, s], u_old[:, s], bank.values)
             else:
@@ -439,7 +414,7 @@ class Model:
 
     def _junction_scatter(self) -> tuple[sp.csr_array, sp.csr_array]:
         pins, count = self.junction_pins, len(self.junction_pins)
-        entries = _Entries()
+        entries = Entries()
         for pin, sign in ((0, 1.0), (1, -1.0)):
             entries.add(self.plan.unknown[pins[:, pin]], np.arange(count), sign * self.w[pins[:, pin]])
         matrix = entries.matrix((self.plan.size, count))
@@ -450,125 +425,6 @@ class Model:
         """Where slopes of nonlinear elements and of a nudge enter the Jacobian."""
         circuit = self.circuit
         return circuit.reuse("slots", circuit.constraint_banks, lambda: Slots(self))
-
-
-class Slots:
-    """Positions of the Jacobian that change from sample to sample, and the map from slopes to them.
-
-    The slopes of one sample, in order: nonlinear one-ports (E,), entries of nonlinear multi-ports, then the
-    nudge's slopes (O, O).
-    """
-
-    def __init__(self, model: Model) -> None:
-        plan, circuit = model.plan, model.circuit
-        entries: list[tuple[Index, Index, Index, Array]] = []
-        start = 0
-
-        def pair(rows: Index, columns: Index, slopes: Index, factor: Array) -> None:
-            keep = (rows >= 0) & (columns >= 0)
-            entries.append((rows[keep], columns[keep], slopes[keep], factor[keep]))
-
-        pins = model.junction_pins
-        u, t, w = plan.unknown[pins], model.t[pins], model.w[pins]
-        order = np.arange(len(pins))
-        for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
-            pair(u[:, a], u[:, b], order, sign * w[:, a] * t[:, b])
-        start += len(pins)
-        for b in plan.multiport_banks:
-            bank = circuit.banks[b]
-            if bank.device.linear:
-                continue
-            local = plan.local_unknowns(circuit, b)
-            count = local.shape[1]
-            ones = np.ones((bank.size, count - len(bank.device.pins)))
-            wl = np.concatenate([model.w[bank.pins], ones], axis=1)
-            tl = np.concatenate([model.t[bank.pins], ones], axis=1)
-            order = np.arange(bank.size) * count * count
-            for i in range(count):
-                for j in range(count):
-                    pair(local[:, i], local[:, j], start + order + i * count + j, wl[:, i] * tl[:, j])
-            start += bank.size * count * count
-        self.nudge_start = start
-        outs = circuit.output_pairs
-        number = len(outs)
-        uo, to, wo = plan.unknown[outs], model.t[outs], model.w[outs]
-        first, second = np.divmod(np.arange(number * number), max(number, 1))
-        for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
-            pair(
-                uo[first, a],
-                uo[second, b],
-                start + first * number + second,
-                sign * wo[first, a] * to[second, b],
-            )
-        self.count = start + number * number
-        rows, columns, slopes, factor = (np.concatenate(part) for part in zip(*entries, strict=True))
-        code, where = np.unique(rows * max(plan.size, 1) + columns, return_inverse=True)
-        self.rows, self.columns = code // max(plan.size, 1), code % max(plan.size, 1)
-        self.map = sp.csr_array(sp.coo_array((factor, (where, slopes)), shape=(len(code), self.count)))
-
-    def values(self, slopes: Array) -> Array:
-        """Return the Jacobian's changing entries (B, S) for slopes (B, count)."""
-        out: Array = (self.map @ slopes.T).T
-        return out
-
-
-def crossbar_currents(g: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
-    """Return the currents leaving the row nodes (B, R) and the column nodes (B, C) through a crossbar [A].
-
-    Parameters
-    ----------
-    g
-        Conductances [S], (R, C).
-    rows, columns
-        Node voltages [V], (B, R) and (B, C).
-    """
-    into_rows = rows * g.sum(axis=1)
-    into_columns = columns * g.sum(axis=0)
-    if columns.any():
-        into_rows = into_rows - columns @ g.T
-    if rows.any():
-        into_columns = into_columns - rows @ g
-    return into_rows, into_columns
-
-
-def add_transconductances(node_currents: Array, circuit: Circuit, voltages: Array) -> None:
-    """Add what couplings by transconductance take from each node (B, N) [A] at voltages (B, N) [V], in place."""
-    for t in circuit.transconductances:
-        node_currents[:, t.columns] -= voltages[:, t.rows] @ t.forward
-        if t.backward is not None:
-            node_currents[:, t.rows] -= voltages[:, t.columns] @ t.backward.T
-
-
-def scatter_add(target: Array, columns: Index, values: Array) -> None:
-    """Add ``values`` (B, k) to the named ``columns`` of ``target`` in place; columns may repeat."""
-    np.add.at(target, (slice(None), columns), values)  # type: ignore[arg-type]
-
-
-def meet_load(device: type[OnePort], u_new: Array, u_old: Array, p: Values, load: Array) -> Array:
-    """Return where the law meets the load line through the linearised solution, (B, E) [V].
-
-    The line passes through (u_new, i_new) of the tangent with a slope of −1/R. Without a load this is the
-    voltage step of Newton's method, which overshoots upwards and comes down by nV_T a time; with an infinite
-    one it is the step to the law's own voltage at i_new, as SPICE limits upwards. In between, a diode that
-    turns on goes to its place in one step. Steps of less than a tenth of nV_T are taken as they are, so the
-    end is Newton's. An element that is turned off lands no lower than at 0 V or u_new.
-    """
-    width = np.broadcast_to(np.asarray(device.thermal_scale(p)), u_new.shape)
-    far = (u_new > 0.0) & (np.abs(u_new - u_old) > _FREE_STEP * width)
-    out = u_new
-    if not np.isfinite(load).all():
-        out = np.where(np.isfinite(load), u_new, device.limit(u_new, u_old, p))
-    far &= np.isfinite(load) & (load > 0.0)
-    where = np.nonzero(far)
-    if len(where[0]):
-        few = {key: np.broadcast_to(value, u_new.shape[1:])[where[1]] for key, value in p.items()}
-        new, old, resistance = u_new[where], u_old[where], load[where[1]]
-        i, g = device.current(old, few)
-        met = device.load_point(new + resistance * (i + g * (new - old)), resistance, few)
-        assert met is not None
-        out = out.copy()
-        out[where] = np.maximum(met, 0.0)
-    return out
 
 
 def _one_port(bank: Bank) -> type[OnePort]:

@@ -17,7 +17,8 @@ from analogep.solve import checks
 from analogep.solve.elementwise import evaluate_by_element
 from analogep.solve.limiting import Linearisation
 from analogep.solve.linear import linear_solver
-from analogep.solve.model import Model, scatter_add
+from analogep.solve.model import Model
+from analogep.solve.stamps import scatter_add
 from analogep.solve.system import Evaluation, System
 
 Array = NDArray[np.float64]

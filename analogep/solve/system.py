@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort, OnePort
-from analogep.solve.model import Model, add_transconductances, crossbar_currents, model_for, scatter_add
+from analogep.solve.model import Model, model_for
 from analogep.solve.nudge import Nudge, ScaledNudge
+from analogep.solve.stamps import add_transconductances, crossbar_currents, scatter_add
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -11,6 +11,6 @@ What makes them fast (Scellier 2024, section 4, and what follows from it):
   columns for the update. Every number is computed by one thread, in an order that does not depend on how many
   there are, so the result is the same to the last bit for any number of threads.
 
-``arrays`` names what the loops share, ``phases`` lets samples settle, ``updates`` changes crossbars, ``loops``
-puts an epoch together, ``sync`` makes the threads wait for each other.
+``arrays`` names what the loops share, ``lanes`` multiplies, ``phases`` lets samples settle, ``updates`` changes
+crossbars, ``loops`` puts an epoch together, ``sync`` makes the threads wait for each other.
 """

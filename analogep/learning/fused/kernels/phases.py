@@ -6,121 +6,25 @@ import math
 
 import numpy as np
 
+from analogep.learning.fused.kernels.lanes import (
+    add,
+    add_dots,
+    add_rows,
+    begin,
+    begin_lit,
+    copy_lane,
+    every,
+    join,
+    nonzero,
+    peak_of,
+    row_voltages,
+    table_at,
+)
 from analogep.solve.compiled import FINITE, SUMS, compiled
 from analogep.solve.kernels import solve_node
 
 CHUNK = 32768  # numbers of a crossbar that all lanes use while they are in the second-level cache
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
-
-
-# Lanes are samples, or samples in a nudged phase. Inner loops start at 0, which lets the compiler use vectors.
-
-
-@compiled(fastmath=SUMS)
-def _add_rows(table, picked, count, weight, v, lanes, out):  # type: ignore[no-untyped-def]
-    """Add Σ_r weight[v, r] table[r] over ``count`` rows ``picked`` to out[v], for one lane or two from v on."""
-    width = table.shape[1]
-    zero = table.dtype.type(0)
-    k = 0
-    while lanes == 1 and k + 8 <= count:
-        r0, r1, r2, r3 = picked[k], picked[k + 1], picked[k + 2], picked[k + 3]
-        r4, r5, r6, r7 = picked[k + 4], picked[k + 5], picked[k + 6], picked[k + 7]
-        a0, a1, a2, a3 = weight[v, r0], weight[v, r1], weight[v, r2], weight[v, r3]
-        a4, a5, a6, a7 = weight[v, r4], weight[v, r5], weight[v, r6], weight[v, r7]
-        for j in range(width):
-            low = a0 * table[r0, j] + a1 * table[r1, j] + a2 * table[r2, j] + a3 * table[r3, j]
-            high = a4 * table[r4, j] + a5 * table[r5, j] + a6 * table[r6, j] + a7 * table[r7, j]
-            out[v, j] += low + high
-        k += 8
-    while k < count:  # four rows a time, the last ones with a row of weight zero in place of one that is missing
-        r0, r1, r2, r3 = picked[k], picked[k], picked[k], picked[k]
-        a0, a1, a2, a3 = weight[v, r0], zero, zero, zero
-        w = v + lanes - 1
-        b0, b1, b2, b3 = weight[w, r0], zero, zero, zero
-        if k + 1 < count:
-            r1 = picked[k + 1]
-            a1, b1 = weight[v, r1], weight[w, r1]
-        if k + 2 < count:
-            r2 = picked[k + 2]
-            a2, b2 = weight[v, r2], weight[w, r2]
-        if k + 3 < count:
-            r3 = picked[k + 3]
-            a3, b3 = weight[v, r3], weight[w, r3]
-        if lanes == 1:
-            for j in range(width):
-                out[v, j] += (a0 * table[r0, j] + a1 * table[r1, j]) + (a2 * table[r2, j] + a3 * table[r3, j])
-        else:
-            for j in range(width):
-                g0, g1, g2, g3 = table[r0, j], table[r1, j], table[r2, j], table[r3, j]
-                out[v, j] += (a0 * g0 + a1 * g1) + (a2 * g2 + a3 * g3)
-                out[w, j] += (b0 * g0 + b1 * g1) + (b2 * g2 + b3 * g3)
-        k += 4
-
-
-@compiled(fastmath=SUMS)
-def _add_dots(table, picked, count, h, v, lanes, factor, out):  # type: ignore[no-untyped-def]
-    """Add factor[r] Σ_j table[r, j] h[v, j] to out[v, r] for ``count`` rows ``picked``, one lane or two."""
-    width = table.shape[1]
-    zero = table.dtype.type(0)
-    w = v + lanes - 1
-    for k in range(0, count, 4):
-        r0, r1 = picked[k], picked[min(k + 1, count - 1)]
-        r2, r3 = picked[min(k + 2, count - 1)], picked[min(k + 3, count - 1)]
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        t0, t1, t2, t3 = zero, zero, zero, zero
-        if lanes == 1:
-            for j in range(width):
-                x = h[v, j]
-                s0 += table[r0, j] * x
-                s1 += table[r1, j] * x
-                s2 += table[r2, j] * x
-                s3 += table[r3, j] * x
-        else:
-            for j in range(width):
-                x, y = h[v, j], h[w, j]
-                g0, g1, g2, g3 = table[r0, j], table[r1, j], table[r2, j], table[r3, j]
-                s0 += g0 * x
-                t0 += g0 * y
-                s1 += g1 * x
-                t1 += g1 * y
-                s2 += g2 * x
-                t2 += g2 * y
-                s3 += g3 * x
-                t3 += g3 * y
-        out[v, r0] += factor[r0] * s0
-        if k + 1 < count:
-            out[v, r1] += factor[r1] * s1
-        if k + 2 < count:
-            out[v, r2] += factor[r2] * s2
-        if k + 3 < count:
-            out[v, r3] += factor[r3] * s3
-        if lanes > 1:
-            out[w, r0] += factor[r0] * t0
-            if k + 1 < count:
-                out[w, r1] += factor[r1] * t1
-            if k + 2 < count:
-                out[w, r2] += factor[r2] * t2
-            if k + 3 < count:
-                out[w, r3] += factor[r3] * t3
-
-
-@compiled
-def _all(count, picked):  # type: ignore[no-untyped-def]
-    for r in range(count):
-        picked[r] = r
-    return count
-
-
-@compiled
-def _nonzero(start, stop, weight, v, lanes, picked):  # type: ignore[no-untyped-def]
-    """List where ``weight`` is not zero in all of a sample's lanes; returns how many."""
-    count = 0
-    w = v + lanes - 1
-    for r in range(start, stop):
-        picked[count] = r
-        if weight[v, r] != 0 or weight[w, r] != 0:
-            count += 1
-    return count
 
 
 @compiled
@@ -140,14 +44,6 @@ def _loose(start, stop, v, lanes, into, grip, p0, peak, picked):  # type: ignore
                 count += 1
                 break
     return count
-
-
-@compiled(fastmath=FINITE)
-def _peak(h):  # type: ignore[no-untyped-def]
-    most = h.dtype.type(0)
-    for j in range(len(h)):
-        most = max(most, abs(h[j]))
-    return most
 
 
 @compiled(fastmath=FINITE)
@@ -230,57 +126,6 @@ def _outputs(  # type: ignore[no-untyped-def]
     return float(moved)
 
 
-@compiled(fastmath=FINITE)
-def _begin(into, bias, steady):  # type: ignore[no-untyped-def]
-    """Set the currents into a group that depend on no other group."""
-    for j in range(len(into)):
-        into[j] = bias[j] + steady[j]
-
-
-@compiled(fastmath=FINITE)
-def _begin_lit(into, bias, steady, current):  # type: ignore[no-untyped-def]
-    """Set the currents into the first group that depend on no other group: the clamped lines' are among them."""
-    for j in range(len(into)):
-        into[j] = (bias[j] + steady[j]) + current[j]
-
-
-@compiled(fastmath=FINITE)
-def _row_voltages(start, stop, left, below, known, factor):  # type: ignore[no-untyped-def]
-    """Set the voltages of some of a crossbar's rows: those of the group below, amplified, then constant lines."""
-    count = len(below)
-    for r in range(start, min(stop, count)):
-        left[r] = factor[r] * below[r]
-    for r in range(max(start, count), stop):
-        left[r] = known[r]
-
-
-@compiled(fastmath=FINITE)
-def _join(into, flow, factor):  # type: ignore[no-untyped-def]
-    """Add what flows back from a crossbar's rows to the currents into the nodes behind them."""
-    for r in range(len(into)):
-        into[r] += factor[r] * flow[r]
-
-
-@compiled(fastmath=FINITE)
-def _add(into, extra):  # type: ignore[no-untyped-def]
-    for j in range(len(into)):
-        into[j] += extra[j]
-
-
-@compiled(inline=True)
-def _table(numbers, start, rows, columns):  # type: ignore[no-untyped-def]
-    """Return the table (rows, columns) that begins at ``start`` of flat numbers; one without rows if negative."""
-    count = rows if start >= 0 else 0
-    begin = max(start, 0)
-    return numbers[begin : begin + count * columns].reshape(count, columns)
-
-
-@compiled
-def _copy(lane, table):  # type: ignore[no-untyped-def]
-    for j in range(table.shape[1]):
-        table[lane + 1, j] = table[lane, j]
-
-
 @compiled(inline=True)
 def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase):  # type: ignore[no-untyped-def]
     """Let current flow through crossbar ``c``, whose rows pass through the cache once.
@@ -299,11 +144,11 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     into = phase.into[many * p0 : many * n0].reshape(many, size)
     onward = phase.into[many * n0 : many * n1].reshape(many, width)
     left = phase.row[: many * rows].reshape(many, rows)
-    forth = _table(net.weights, net.ways[c, way], rows, width)
-    back = _table(net.weights, net.ways[c, 1 - way], rows, width)
+    forth = table_at(net.weights, net.ways[c, way], rows, width)
+    back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
     turned = net.flip[c, 0] >= 0
-    forth_turned = _table(net.flipped, net.flip[c, way], width, rows)
-    back_turned = _table(net.flipped, net.flip[c, 1 - way], width, rows)
+    forth_turned = table_at(net.flipped, net.flip[c, way], width, rows)
+    back_turned = table_at(net.flipped, net.flip[c, 1 - way], width, rows)
     samples = many // per
     more = extra[samples * n0 : samples * n1].reshape(samples, width)
     known, voltage_factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
@@ -313,10 +158,10 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     for v in range(first, last, per):
         if settled[v] == 0:
             for lane in range(v, v + lanes):
-                _begin(onward[lane], net.bias[n0:n1], net.steady[n0:n1])
+                begin(onward[lane], net.bias[n0:n1], net.steady[n0:n1])
                 if way != 0:
-                    _add(onward[lane], more[v // per])
-                peak[lane] = _peak(above[lane]) if len(back) else net.weights.dtype.type(0)
+                    add(onward[lane], more[v // per])
+                peak[lane] = peak_of(above[lane]) if len(back) else net.weights.dtype.type(0)
     for c0 in range(0, rows, chunk):
         c1 = min(c0 + chunk, rows)
         e1 = min(c1, size)  # rows from there on are constant lines
@@ -325,15 +170,15 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                 continue
             if turned:
                 if len(back):
-                    count = _nonzero(0, width, above, v, lanes, picked)
+                    count = nonzero(0, width, above, v, lanes, picked)
                     for lane in range(v, v + lanes):
                         left[lane] = 0
-                    _add_rows(back_turned, picked, count, above, v, lanes, left)
+                    add_rows(back_turned, picked, count, above, v, lanes, left)
                     for lane in range(v, v + lanes):
-                        _join(into[lane], left[lane], factor)
+                        join(into[lane], left[lane], factor)
             elif peak[v] != 0 or peak[v + lanes - 1] != 0:
                 count = _loose(c0, e1, v, lanes, into, grip, p0, peak, picked)
-                _add_dots(back, picked, count, above, v, lanes, factor, into)
+                add_dots(back, picked, count, above, v, lanes, factor, into)
             for lane in range(v, v + lanes):
                 if law != 0:
                     junction_start = net.junction_start[p0 + c0 : p0 + e1 + 1]
@@ -345,18 +190,18 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                     step = _clamped(below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1])
                 if not step <= move[lane]:
                     move[lane] = step
-                _row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
+                row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
             if turned:
                 if len(forth):
-                    _add_dots(forth_turned, picked, _all(width, picked), left, v, lanes, net.unit, onward)
+                    add_dots(forth_turned, picked, every(width, picked), left, v, lanes, net.unit, onward)
             elif len(forth):
-                count = _nonzero(c0, c1, left, v, lanes, picked)
-                _add_rows(forth, picked, count, left, v, lanes, onward)
+                count = nonzero(c0, c1, left, v, lanes, picked)
+                add_rows(forth, picked, count, left, v, lanes, onward)
     if lanes < per:
         for v in range(first, last, per):
             if settled[v] == 0:
-                _copy(v, below)
-                _copy(v, onward)
+                copy_lane(v, below)
+                copy_lane(v, onward)
 
 
 @compiled(inline=True)
@@ -451,11 +296,11 @@ def relax(first, last, many, per, current, way, extra, grip, nudging, stop, net,
             phase.move[v] = 0.0
             if phase.settled[v] == 0:
                 unsettled = True
-                _begin_lit(
+                begin_lit(
                     phase.into[v * size : (v + 1) * size], net.bias[:size], net.steady[:size], current[v // per]
                 )
                 if way != 0:
-                    _add(phase.into[v * size : (v + 1) * size], extra[v // per * size : (v // per + 1) * size])
+                    add(phase.into[v * size : (v + 1) * size], extra[v // per * size : (v // per + 1) * size])
         if not unsettled:
             break
         for c in range(1, groups):
@@ -474,20 +319,20 @@ def _inflow(first, last, many, c, way, state, net, phase, onward, backward):  # 
     p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
     size, width = n0 - p0, n1 - n0
     r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
-    forth = _table(net.weights, net.ways[c, way], rows, width)
-    back = _table(net.weights, net.ways[c, 1 - way], rows, width)
+    forth = table_at(net.weights, net.ways[c, way], rows, width)
+    back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
     below = state[many * p0 : many * n0].reshape(many, size)
     above = state[many * n0 : many * n1].reshape(many, width)
     left = phase.row[: many * rows].reshape(many, rows)
     one = np.int64(1)
     for v in range(first, last):
-        _row_voltages(0, rows, left[v], below[v], net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
+        row_voltages(0, rows, left[v], below[v], net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
         if len(forth):
-            count = _nonzero(0, rows, left, v, one, phase.picked)
-            _add_rows(forth, phase.picked, count, left, v, one, onward)
+            count = nonzero(0, rows, left, v, one, phase.picked)
+            add_rows(forth, phase.picked, count, left, v, one, onward)
         if len(back):
             factor = net.row_w[r0 : r0 + rows]
-            _add_dots(back, phase.picked, _all(size, phase.picked), above, v, one, factor, backward)
+            add_dots(back, phase.picked, every(size, phase.picked), above, v, one, factor, backward)
 
 
 @compiled
