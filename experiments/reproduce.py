@@ -13,12 +13,9 @@ import argparse
 import statistics
 import time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from analogep.cli.settings import configured
 from analogep.training import EpochMetrics, Progress, Run, evaluate, train
-from analogep.training.problem import Volts
+from analogep.training.runners import runner_for
 
 
 class Lines(Progress):
@@ -34,11 +31,9 @@ class Lines(Progress):
 
 def trained_error(run: Run) -> float:
     """Return the error of the trained network on the training part."""
-
-    def outputs(part: Volts, batch: NDArray[np.int64]) -> NDArray[np.float64]:
-        return run.problem.solver(run.circuit, part.inputs(batch)).outputs
-
-    return evaluate(run.problem, run.cost, outputs, run.problem.train)[1]
+    runner = runner_for(run.problem, run.problem.rule_at(run.beta))
+    runner.restore(run.circuit, run.cost, {})
+    return evaluate(run.problem, run.cost, runner.outputs, run.problem.train)[1]
 
 
 def main() -> None:
