@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; set before n
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from analogep.errors import EngineError
 from analogep.spice import find_ngspice
@@ -25,6 +26,11 @@ settings.register_profile(
     max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "1000")),
     suppress_health_check=[HealthCheck.too_slow],
 )
+# hypothesis also draws numbers that it finds in the modules loaded so far. Which these are depends on the order of
+# the tests, and with it on how workers share them: without them a run can be repeated.
+if hasattr(providers, "_get_local_constants"):
+    _none = providers.Constants()
+    providers._get_local_constants = lambda: _none  # type: ignore[assignment]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 REQUIRE = "ANALOGEP_REQUIRE_NGSPICE"

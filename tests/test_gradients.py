@@ -14,7 +14,20 @@ from strategies import SMOOTH_CELLS, experiments
 from test_layered import batch_for, layered_networks
 
 from analogep.circuit import Bank, Circuit, Crossbar
-from analogep.devices import CCCS, CCVS, VCCS, VCVS, CurrentSource, Diode, IdealDiode, MultiPort, Resistor
+from analogep.devices import (
+    CCCS,
+    CCVS,
+    NMOS,
+    PMOS,
+    VCCS,
+    VCVS,
+    CurrentSource,
+    Diode,
+    IdealDiode,
+    MultiPort,
+    Resistor,
+)
+from analogep.devices.mosfet import _turn_on
 from analogep.errors import ConvergenceError, InputError, RuleError
 from analogep.learning import (
     SGD,
@@ -289,7 +302,7 @@ def test_adjoint_is_the_finite_difference_on_layered_networks(circuit: Circuit, 
 
 
 def far_from_kinks(circuit: Circuit, inputs: np.ndarray, margin: float = 3e-3) -> bool:
-    """Whether every ideal diode is off, or conducting, by more than what a small step changes."""
+    """Whether diodes are off, or conducting, and so both ends of channels, by more than a small step changes."""
     free = operating_point(circuit, inputs)
     for b, bank in enumerate(circuit.banks):
         if bank.device is IdealDiode:
@@ -297,6 +310,13 @@ def far_from_kinks(circuit: Circuit, inputs: np.ndarray, margin: float = 3e-3) -
             j = free.branches[b][:, :, 0]
             if (np.maximum(-v, j / 1e-3) < margin).any():
                 return False
+        if bank.device in (NMOS, PMOS):  # i ~ (v_g − v_on)² begins with a jump of its second derivative
+            sign, p = bank.device.polarity, bank.values
+            drain, source, gate, bulk = (sign * free.voltages[:, bank.pins[:, k]] for k in range(4))
+            for end in (drain, source):
+                over = gate + sign * p["gate_voltage"] - end - _turn_on(bulk - end, sign * p["threshold"], p)
+                if (np.abs(over) < margin).any():
+                    return False
     return True
 
 
