@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.cli.settings import configured
-from analogep.learning import SquaredError
 from analogep.solve import Nudge, operating_point
+from analogep.solve.stamps import add_transconductances
 from analogep.training import train
+from analogep.training.phases import phase_nudges
 
 Array = NDArray[np.float64]
 STEP, MOST = 0.5, 20000
@@ -31,21 +32,18 @@ def euler(circuit: Circuit, inputs: Array, nudge: Nudge | None, limit: float, le
     voltages = np.zeros((len(inputs), len(circuit.nodes)))
     voltages[:, circuit.input_nodes] = inputs
     neurons = np.concatenate([t.columns for t in circuit.transconductances])
-    bias = np.zeros(len(circuit.nodes))
+    drain = np.zeros(len(circuit.nodes))  # what the biases take from each node [A]
     for bank in circuit.banks:
         if bank.device.kind == "current_source":
-            bias[bank.pins[:, 1]] += bank.values["amplitude"]
+            drain[bank.pins[:, 1]] -= bank.values["amplitude"]
     for step in range(1, MOST + 1):
-        into = np.broadcast_to(bias, voltages.shape).copy()
-        for t in circuit.transconductances:
-            into[:, t.columns] += voltages[:, t.rows] @ t.forward
-            if t.backward is not None:
-                into[:, t.rows] += voltages[:, t.columns] @ t.backward.T
+        taken = np.tile(drain, (len(inputs), 1))
+        add_transconductances(taken, circuit, voltages)
         if nudge is not None:
             outputs = circuit.output_pairs[:, 0]
-            into[:, outputs] -= nudge.evaluate(voltages[:, outputs])[0]
+            taken[:, outputs] += nudge.evaluate(voltages[:, outputs])[0]
         old = voltages[:, neurons]
-        new = np.clip(old + STEP * (into[:, neurons] / leak - old), 0.0, limit)
+        new = np.clip(old + STEP * (-taken[:, neurons] / leak - old), 0.0, limit)
         voltages[:, neurons] = new
         if np.abs(new - old).max() < 1e-13:
             return voltages, step
@@ -65,11 +63,11 @@ def main() -> None:
     run = train(config)
     print(f"{config.name} after {options.epochs} epochs: test error {run.metrics[-1].test_error:.2%}")
     circuit, test = run.circuit, run.problem.test
-    inputs, targets = test.inputs(slice(options.samples)), test.targets[: options.samples]
+    batch = slice(options.samples)
+    inputs = test.inputs(batch)
     free = operating_point(circuit, inputs, method="newton")
     nudges: dict[str, Nudge | None] = {"free": None}
-    for name, beta in (("+β", run.beta), ("-β", -run.beta)):
-        nudges[name] = SquaredError().nudge(beta, free.outputs, targets, "error")
+    nudges |= phase_nudges(run.problem, run.cost, run.beta, free.outputs, batch)
     count = len(circuit.nodes)
     for name, nudge in nudges.items():
         exact = operating_point(circuit, inputs, nudge, "newton").voltages[:, :count]

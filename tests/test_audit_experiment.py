@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import script
 
 from analogep.learning import energy_scale
-
-PATH = Path(__file__).parents[1] / "experiments" / "audit.py"
 
 
 @pytest.fixture(scope="module")
 def experiment() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("audit_experiment", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["audit_experiment"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("audit.py")
 
 
 @pytest.mark.parametrize("kind", ["with amplifiers", "Hopfield", "two-matrix Hopfield", "VCCS and VCVS"])

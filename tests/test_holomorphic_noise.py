@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import script
 
 from analogep.learning import EquilibriumPropagation, HolomorphicEP
 from analogep.networks import hopfield
 
-PATH = Path(__file__).parents[1] / "experiments" / "holomorphic_noise.py"
 LAYERS = [4, 6, 5, 3]
 
 
 @pytest.fixture(scope="module")
 def experiment() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("holomorphic_noise", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["holomorphic_noise"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("holomorphic_noise.py")
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:

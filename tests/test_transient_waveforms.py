@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
+from scripts import script
 from test_transient import circuit_of
 
 from analogep.circuit import Circuit
@@ -514,12 +514,7 @@ def test_diode_clamp_against_ngspice(ngspice: str, waveform: Waveform, tmp_path:
 @pytest.mark.ngspice
 def test_a_network_of_diodes_against_ngspice() -> None:
     """The benchmark's smaller version: every node, at every time point of ngspice."""
-    path = Path(__file__).parents[1] / "experiments" / "benchmarks" / "transient.py"
-    spec = importlib.util.spec_from_file_location("transient_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+    benchmark = script("benchmarks/transient.py")
     worst, found, _, _ = benchmark.compare([16, 8, 4])
     assert len(found.times) > 1500
     assert 0.5 < found.voltage("h1_0").max() < 0.9  # held by its diode

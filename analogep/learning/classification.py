@@ -64,7 +64,7 @@ class CrossEntropy(OnOutputs):
         InputError
             If a row of ``targets`` (B, O) is no probability distribution.
         """
-        _check_probabilities(targets)
+        check_probabilities(targets)
         x = outputs / self.scale
         top = x.max(axis=1, keepdims=True)
         spread = top[:, 0] + np.log(np.exp(x - top).sum(axis=1))
@@ -73,7 +73,7 @@ class CrossEntropy(OnOutputs):
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
         """Return ∂C/∂o = s (p − y), (B, O) [V]; raises as :meth:`value`."""
-        _check_probabilities(targets)
+        check_probabilities(targets)
         out: Array = self.scale * (self.probabilities(outputs) - targets)
         return out
 
@@ -85,7 +85,7 @@ class CrossEntropy(OnOutputs):
 
     def nudge(self, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
         """Return the nudge of strength ``beta`` [S]; see the class."""
-        _check_probabilities(targets)
+        check_probabilities(targets)
         return nudge_of(self, beta, outputs, targets, form)
 
 
@@ -174,7 +174,8 @@ class Hinge(OnOutputs):
         return self.margin + outputs - outputs[right][:, None], right
 
 
-def _check_probabilities(targets: Array) -> None:
+def check_probabilities(targets: Array) -> None:
+    """Raise :class:`InputError` unless every row of targets (B, K) is a probability distribution."""
     bad = np.flatnonzero((targets < 0.0).any(axis=1) | (np.abs(targets.sum(axis=1) - 1.0) > 1e-9))
     if len(bad):
         raise InputError(

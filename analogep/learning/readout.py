@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
-from analogep.learning.classification import CrossEntropy
+from analogep.learning.classification import CrossEntropy, check_probabilities
 from analogep.learning.costs import NudgeForm, nudge_of
 from analogep.solve import Nudge
 
@@ -70,12 +70,6 @@ class SoftmaxReadout:
         """The cost on u."""
         return CrossEntropy(self.scale)
 
-    @classmethod
-    def drawn(cls, outputs: int, classes: int, rng: np.random.Generator, scale: float = 1.0) -> SoftmaxReadout:
-        """Return a readout with weights uniform within ± √(6 / (O + K)) (Glorot & Bengio 2010) and no biases."""
-        limit = np.sqrt(6.0 / (outputs + classes))
-        return cls(rng.uniform(-limit, limit, (outputs, classes)), np.zeros(classes), scale)
-
     @property
     def parameters(self) -> dict[str, Array]:
         """W and b by the names of :data:`BLOCKS`."""
@@ -121,5 +115,5 @@ class SoftmaxReadout:
 
     def nudge(self, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
         """Return the nudge of strength ``beta`` [S]; see the class."""
-        self.softmax.gradient(self.scores(outputs), targets)  # checks the targets
+        check_probabilities(targets)
         return nudge_of(self, beta, outputs, targets, form)

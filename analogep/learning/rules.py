@@ -26,8 +26,8 @@ Inputs = ArrayLike | Mapping[str, ArrayLike]
 SQUARED_ERROR = SquaredError()
 
 
-def phase_betas(variant: Variant, beta: float) -> tuple[float, float]:
-    """Return β [S] of the two phases whose difference a variant takes; 0 is the free phase."""
+def phase_betas(variant: AnyVariant, beta: float) -> tuple[float, float]:
+    """Return β [S] of the two phases whose difference a variant takes, or may take; 0 is the free phase."""
     return {"positive": (0.0, beta), "negative": (-beta, 0.0)}.get(variant, (-beta, beta))
 
 

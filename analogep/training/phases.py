@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.learning import Cost
+from analogep.learning.rules import phase_betas
 from analogep.solve import Nudge, Solution
 from analogep.training.problem import Batch, Problem
 
@@ -28,10 +29,8 @@ def phase_nudges(problem: Problem, cost: Cost, beta: float, outputs: Array, batc
         The samples.
     """
     learning, targets = problem.config.learning, problem.test.targets[batch]
-    signs = {"positive": (1.0,), "negative": (-1.0,)}.get(learning.variant, (1.0, -1.0))
-    return {
-        "+β" if sign > 0 else "-β": cost.nudge(sign * beta, outputs, targets, learning.nudge) for sign in signs
-    }
+    low, high = phase_betas(learning.variant, beta)
+    return {"+β" if b > 0 else "-β": cost.nudge(b, outputs, targets, learning.nudge) for b in (high, low) if b}
 
 
 def sample_phases(

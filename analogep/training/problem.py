@@ -35,6 +35,7 @@ from analogep.learning import (
 )
 from analogep.learning.readout import BLOCKS as READOUT_BLOCKS
 from analogep.learning.rules import beyond_convexity
+from analogep.networks import glorot
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
 from analogep.training.config import TrainConfig, TrainingConfig
@@ -210,7 +211,8 @@ def trained(circuit: Circuit, cost: Cost, parameters: Mapping[str, Array]) -> tu
 def _cost(config: TrainConfig, data: DataSet, rng: np.random.Generator) -> Cost:
     learning = config.learning
     if learning.readout:
-        return SoftmaxReadout.drawn(learning.readout, data.outputs, rng, learning.softmax_scale)
+        weights = glorot(1.0)(rng, (learning.readout, data.outputs))
+        return SoftmaxReadout(weights, np.zeros(data.outputs), learning.softmax_scale)
     if learning.cost == "cross_entropy":
         return CrossEntropy(learning.softmax_scale)
     if learning.cost == "hinge":

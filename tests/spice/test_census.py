@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import networkx as nx
 import numpy as np
 import pytest
+from scripts import script
 
 from analogep.circuit import Circuit
 from analogep.devices import REGISTRY, CurrentSource, Device, Resistor, SinhResistor, VoltageSource
@@ -19,19 +17,12 @@ from analogep.spice import operating_point
 from analogep.spice.kirchhoff import check
 from analogep.spice.ngspice import ngspice_version
 
-PATH = Path(__file__).parents[2] / "experiments" / "census.py"
 COUNT, SEED, MOST = 40, 11, 30
 
 
 @pytest.fixture(scope="module")
 def census() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("census", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["census"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("census.py")
 
 
 def circuits(census: ModuleType) -> list[Circuit]:
