@@ -40,7 +40,7 @@ PLACES = {
     "sklearn": ("training.data",),
     "pooch": ("training.data",),
     "dask": ("sweep",),
-    "numba": ("solve.compiled", "learning.fused.kernels.sync"),
+    "numba": ("solve.compiled", "learning.fused.kernels.intrinsics"),
 }
 
 

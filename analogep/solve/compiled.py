@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numba as nb
+import numba.extending
 
 import analogep
 
@@ -82,7 +83,19 @@ def _keeping() -> Iterator[None]:
         settings.CACHE_DIR = before
 
 
-def compiled(function: Any = None, *, fastmath: set[str] | None = None, inline: bool = False) -> Any:
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Declare what the compiler writes itself where a kernel calls it (numba's decorator, for type checkers)."""
+    return numba.extending.intrinsic(function)
+
+
+def compiled(
+    function: Any = None,
+    *,
+    fastmath: set[str] | None = None,
+    inline: bool = False,
+    borrows: bool = False,
+    inner: bool = False,
+) -> Any:
     """Compile a function at its first call; it runs without the interpreter's lock.
 
     Parameters
@@ -91,9 +104,18 @@ def compiled(function: Any = None, *, fastmath: set[str] | None = None, inline: 
         :data:`ELEMENTWISE`, :data:`SUMS` or :data:`FINITE`; strict arithmetic by default.
     inline
         Whether callers copy the function: worth it where named tuples of many arrays are passed often.
+    borrows
+        Whether the function makes and returns no arrays: it then counts no references, which compiles faster.
+    inner
+        The same for a function that only compiled ones call: it gets no door from Python either.
     """
 
     def declare(python: Callable[..., Any]) -> Any:
+        leaner: Any = {
+            "no_cfunc_wrapper": True,
+            "no_cpython_wrapper": inner,
+            "_nrt": not (borrows or inner),
+        }
         with _keeping():
             declared = nb.njit(
                 cache=True,
@@ -101,6 +123,7 @@ def compiled(function: Any = None, *, fastmath: set[str] | None = None, inline: 
                 error_model="numpy",
                 fastmath=fastmath or False,
                 inline="always" if inline else "never",
+                **leaner,
             )
             return declared(python)
 

@@ -71,6 +71,7 @@ class Chain:
     def __init__(self, circuit: Circuit, *, doubled: bool, dtype: np.dtype[np.floating], parts: int = 1) -> None:
         from analogep.learning.fused.kernels.arrays import Net
         from analogep.learning.fused.kernels.updates import recount
+        from analogep.learning.fused.scratch import junctions_address
 
         shape = chain_shape(circuit, parts)
         model = model_for(circuit)
@@ -120,6 +121,7 @@ class Chain:
             int(np.array_equal(shape.position, np.arange(len(circuit.output_pairs)))),
             *_narrow(shape.shape, shape.ways, dtype),
             np.ones(NARROW, dtype),
+            junctions_address(self.dtype, lm.junctions, fixed) if any(law) else 0,
         )
         recount(self.net, self.lines.shape[1], len(self.extra))
 

@@ -29,6 +29,9 @@ DIRECTIONS: tuple[str, ...] = get_args(Direction)
 MOST_SWEEPS = 2000
 """Sweeps after which a phase that has to settle counts as stalled."""
 
+BLOCK = 8
+"""Samples whose free phases a thread finds together."""
+
 
 @dataclass(frozen=True)
 class FusedSettings:
@@ -211,12 +214,18 @@ class FusedEpochs:
 
     def load(self, circuit: Circuit) -> None:
         """Take the parameters of ``circuit``, which has the same topology."""
+        from analogep.learning.fused.scratch import training_room
+
         self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
         net = self.chain.net
         lanes = sum(beta != 0 for beta in self.settings.betas)
         self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
-        self._free = np.zeros(self.batch * int(net.node[-1]), self.dtype)
-        self._nudged = np.zeros(lanes * self.batch * int(net.node[-1]), self.dtype)
+        states = [np.zeros(count * self.batch * int(net.node[-1]), self.dtype) for count in (1, lanes)]
+        outputs, turned = self.targets.shape[1], self.settings.direction == "non_reciprocal"
+        self._work = [
+            training_room(net, self.data.shape[1], self.batch, outputs, lanes, *states, turned=turned)
+            for _ in range(self.choice.most)
+        ]
 
     @property
     def circuit(self) -> Circuit:
@@ -309,10 +318,10 @@ class FusedEpochs:
         status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
         shared = (
             counter, self._owners(threads), net, lines, self.targets, self.tolerance, order, self.batch,
-            self._step(factor, order), self._stop(self.settings.sweeps), self._into, self._free, self._nudged,
-            self.lost, self.wrong, status,
+            self._step(factor, order), self._stop(self.settings.sweeps), self._into,
         )  # fmt: skip
-        _together(threads, lambda k: train(k, threads, *shared))
+        results = (self.lost, self.wrong, status)
+        _together(threads, lambda k: train(k, threads, *shared, self._work[k], *results))
         done = len(order)
         if status[0]:
             done = int(status[1]) * self.batch
@@ -340,13 +349,16 @@ class FusedEpochs:
             If some sample does not settle, and there is no ``otherwise``.
         """
         from analogep.learning.fused.kernels.arrays import Lines
-        from analogep.learning.fused.kernels.loops import BLOCK, predict
+        from analogep.learning.fused.kernels.loops import predict
+        from analogep.learning.fused.scratch import reading_room
 
         data = Lines(np.ascontiguousarray(lines, dtype=self.dtype), self.chain.extra)
         out = np.zeros((len(lines), self.targets.shape[1]), self.dtype)
         threads = self.choice.most
         edges = [BLOCK * (len(lines) * k // (threads * BLOCK)) for k in range(threads)] + [len(lines)]
-        _together(threads, lambda k: predict(self.chain.net, data, self._stop(0), edges[k], edges[k + 1], out))
+        net, stop, samples = self.chain.net, self._stop(0), np.arange(len(lines))
+        rooms = [reading_room(net, BLOCK, out.shape[1]) for _ in range(threads)]
+        _together(threads, lambda k: predict(net, data, stop, edges[k], edges[k + 1], samples, rooms[k], out))
         found = out.astype(np.float64)
         failed = np.flatnonzero(np.isnan(found).any(axis=1))
         if len(failed) and otherwise is None:

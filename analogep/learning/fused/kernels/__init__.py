@@ -12,5 +12,6 @@ What makes them fast (Scellier 2024, section 4, and what follows from it):
   there are, so the result is the same to the last bit for any number of threads.
 
 ``arrays`` names what the loops share, ``lanes`` multiplies, ``phases`` lets samples settle, ``updates`` changes
-crossbars, ``loops`` puts an epoch together, ``sync`` makes the threads wait for each other.
+crossbars, ``loops`` puts an epoch together; ``intrinsics`` makes the threads wait for each other and keeps the
+code small that has to be compiled. Kernels allocate nothing: their room comes from ``fused/scratch.py``.
 """

@@ -25,7 +25,7 @@ class Net(NamedTuple):
     junctions.
     A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars, 2) on, −1 for the
     others; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last group is
-    output k.
+    output k. ``with_junctions`` is the address of the function of that name, 0 where no node has junctions.
     """
 
     kinds: int
@@ -56,6 +56,7 @@ class Net(NamedTuple):
     flip: Index
     flipped: Real
     unit: Real
+    with_junctions: int
 
 
 class Lines(NamedTuple):
@@ -136,3 +137,47 @@ class Nudging(NamedTuple):
     target: Real
     freeze: Real
     error: Real
+
+
+class Work(NamedTuple):
+    """What one thread needs to train batches of B samples; its phases ``rest`` and ``pushed`` share their states.
+
+    ``grip`` is what holds the nodes, ``quiet`` the free phase's nudging and ``nudging`` the nudged ones'.
+    ``extra`` (B n,) [A] turns couplings round. ``tables`` (7, B + 1, most rows or columns) hold differences and
+    sums of the phases [V] along a crossbar's rows, along its columns and along those of one tile, and zeros.
+    ``shift``, ``fresh`` and ``level`` serve the first crossbar, ``volts`` (2, B + 3, F) its lines; ``scratch`` and
+    ``live`` (B + 4,) serve updates.
+    The rest are addresses of the functions of these names; that of ``twist`` is 0 where nothing is turned round.
+    """
+
+    rest: Phase
+    pushed: Phase
+    grip: Grip
+    quiet: Nudging
+    nudging: Nudging
+    extra: Real
+    tables: Real
+    shift: Real
+    fresh: Real
+    level: Real
+    volts: Real
+    scratch: Real
+    live: Index
+    hold: int
+    relax: int
+    twist: int
+    update_first: int
+    update_constant: int
+    update_inner: int
+
+
+class Reading(NamedTuple):
+    """What one thread needs to find free phases of B samples a time: as in :class:`Work`, ``into`` (B, n0) [A]."""
+
+    phase: Phase
+    grip: Grip
+    quiet: Nudging
+    extra: Real
+    into: Real
+    hold: int
+    relax: int

@@ -5,10 +5,11 @@ Lanes are samples, or samples in a nudged phase. Inner loops start at 0, which l
 
 from __future__ import annotations
 
+from analogep.learning.fused.kernels.intrinsics.views import matrix
 from analogep.solve.compiled import FINITE, SUMS, compiled
 
 
-@compiled(fastmath=SUMS)
+@compiled(fastmath=SUMS, inner=True)
 def add_rows(table, picked, count, weight, v, lanes, out):  # type: ignore[no-untyped-def]
     """Add Σ_r weight[v, r] table[r] over ``count`` rows ``picked`` to out[v], for one lane or two from v on."""
     width = table.shape[1]
@@ -49,7 +50,7 @@ def add_rows(table, picked, count, weight, v, lanes, out):  # type: ignore[no-un
         k += 4
 
 
-@compiled(fastmath=SUMS)
+@compiled(fastmath=SUMS, inner=True)
 def add_dots(table, picked, count, h, v, lanes, factor, out):  # type: ignore[no-untyped-def]
     """Add factor[r] Σ_j table[r, j] h[v, j] to out[v, r] for ``count`` rows ``picked``, one lane or two."""
     width = table.shape[1]
@@ -96,7 +97,7 @@ def add_dots(table, picked, count, h, v, lanes, factor, out):  # type: ignore[no
                 out[w, r3] += factor[r3] * t3
 
 
-@compiled
+@compiled(inner=True)
 def every(count, picked):  # type: ignore[no-untyped-def]
     """List all of ``count`` rows; returns how many."""
     for r in range(count):
@@ -104,7 +105,7 @@ def every(count, picked):  # type: ignore[no-untyped-def]
     return count
 
 
-@compiled
+@compiled(inner=True)
 def nonzero(start, stop, weight, v, lanes, picked):  # type: ignore[no-untyped-def]
     """List where ``weight`` is not zero in all of a sample's lanes; returns how many."""
     count = 0
@@ -116,7 +117,7 @@ def nonzero(start, stop, weight, v, lanes, picked):  # type: ignore[no-untyped-d
     return count
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def peak_of(h):  # type: ignore[no-untyped-def]
     """Return the largest magnitude."""
     most = h.dtype.type(0)
@@ -125,21 +126,21 @@ def peak_of(h):  # type: ignore[no-untyped-def]
     return most
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def begin(into, bias, steady):  # type: ignore[no-untyped-def]
     """Set the currents into a group that depend on no other group."""
     for j in range(len(into)):
         into[j] = bias[j] + steady[j]
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def begin_lit(into, bias, steady, current):  # type: ignore[no-untyped-def]
     """Set the currents into the first group that depend on no other group: the clamped lines' are among them."""
     for j in range(len(into)):
         into[j] = (bias[j] + steady[j]) + current[j]
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def row_voltages(start, stop, left, below, known, factor):  # type: ignore[no-untyped-def]
     """Set the voltages of some of a crossbar's rows: those of the group below, amplified, then constant lines."""
     count = len(below)
@@ -149,29 +150,27 @@ def row_voltages(start, stop, left, below, known, factor):  # type: ignore[no-un
         left[r] = known[r]
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def join(into, flow, factor):  # type: ignore[no-untyped-def]
     """Add what flows back from a crossbar's rows to the currents into the nodes behind them."""
     for r in range(len(into)):
         into[r] += factor[r] * flow[r]
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def add(into, extra):  # type: ignore[no-untyped-def]
     """Add ``extra`` in place."""
     for j in range(len(into)):
         into[j] += extra[j]
 
 
-@compiled(inline=True)
+@compiled(inline=True, inner=True)
 def table_at(numbers, start, rows, columns):  # type: ignore[no-untyped-def]
     """Return the table (rows, columns) that begins at ``start`` of flat numbers; one without rows if negative."""
-    count = rows if start >= 0 else 0
-    first = max(start, 0)
-    return numbers[first : first + count * columns].reshape(count, columns)
+    return matrix(numbers, max(start, 0), rows if start >= 0 else 0, columns)
 
 
-@compiled
+@compiled(inner=True)
 def copy_lane(lane, table):  # type: ignore[no-untyped-def]
     """Let the lane behind ``lane`` be the same."""
     for j in range(table.shape[1]):

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from analogep.learning.fused.kernels.intrinsics.pointers import through
+from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
 from analogep.learning.fused.kernels.lanes import (
     add,
     add_dots,
@@ -27,7 +29,37 @@ CHUNK = 32768  # numbers of a crossbar that all lanes use while they are in the 
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 
 
-@compiled
+_ROOM = 1e-3  # how far sums of rounded numbers may lie from exact ones, relatively
+
+
+@compiled(inner=True)
+def hold(net, grip):  # type: ignore[no-untyped-def]
+    """Set what holds each node."""
+    held, reach = grip.held, grip.reach
+    kind = net.weights.dtype.type
+    room, near = kind(1.0 + _ROOM), kind(_ROOM)
+    for j in range(len(held)):
+        held[j] = net.sums[j] + net.leak[j]
+        reach[j] = 0
+    for t in range(len(net.tiles)):
+        c = net.tiles[t, 0]
+        if c == 0:
+            continue
+        r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
+        s0 = net.share_start[c] + net.tiles[t, 3] * rows
+        here = net.node[c - 1]
+        for r in range(net.node[c] - here):
+            held[here + r] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
+            reach[here + r] += room * abs(net.row_w[r0 + r]) * net.shares[s0 + r]  # conductances are not negative
+    for g in range(len(net.shape)):
+        for j in range(net.node[g], net.node[g + 1]):
+            floor, ceiling = net.low[j] * held[j], net.high[j] * held[j]
+            known = net.law[g] == 0 and not net.mutual  # what flows back is bounded for conductances alone
+            grip.floor[j] = floor - near * abs(floor) if known else -np.inf
+            grip.ceiling[j] = ceiling + near * abs(ceiling) if known else np.inf
+
+
+@compiled(inner=True)
 def _loose(start, stop, v, lanes, into, grip, p0, peak, picked):  # type: ignore[no-untyped-def]
     """List nodes that may leave their bounds, whatever flows back from voltages up to ``peak``; returns how many.
 
@@ -46,7 +78,7 @@ def _loose(start, stop, v, lanes, into, grip, p0, peak, picked):  # type: ignore
     return count
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
     """Set nodes that ideal diodes clamp; returns the largest move [V]."""
     moved = held.dtype.type(0)
@@ -57,10 +89,9 @@ def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
     return float(moved)
 
 
-@compiled
-def _with_junctions(v, into, held, low, high, start, junctions, fixed):  # type: ignore[no-untyped-def]
-    """Set nodes with junctions; returns the largest step that Newton's method asked for [V]."""
-    moved = 0.0
+@compiled(inner=True)
+def with_junctions(v, into, held, low, high, start, junctions, fixed, move, lane):  # type: ignore[no-untyped-def]
+    """Set nodes with junctions; notes the largest step that Newton's method asked for [V] in ``move[lane]``."""
     for j in range(len(v)):
         new, step, _ = solve_node(
             float(v[j]),
@@ -73,13 +104,12 @@ def _with_junctions(v, into, held, low, high, start, junctions, fixed):  # type:
             junctions,
             fixed,
         )
-        if not abs(step) <= moved:
-            moved = abs(step)
+        if not abs(step) <= move[lane]:
+            move[lane] = abs(step)
         v[j] = new
-    return moved
 
 
-@compiled(fastmath=FINITE)
+@compiled(fastmath=FINITE, inner=True)
 def _plain_outputs(v, lane, into, held, low, high, beta, target, freeze, error, b):  # type: ignore[no-untyped-def]
     """Set single-ended outputs, node k being output k, with their nudge; returns the largest move [V]."""
     moved = held.dtype.type(0)
@@ -96,7 +126,7 @@ def _plain_outputs(v, lane, into, held, low, high, beta, target, freeze, error, 
     return float(moved)
 
 
-@compiled(fastmath=SUMS)
+@compiled(fastmath=SUMS, inner=True)
 def _outputs(  # type: ignore[no-untyped-def]
     v, lane, into, held, low, high, beta, target, freeze, error, b, partner, position
 ):
@@ -126,7 +156,7 @@ def _outputs(  # type: ignore[no-untyped-def]
     return float(moved)
 
 
-@compiled(inline=True)
+@compiled(inline=True, inner=True)
 def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase):  # type: ignore[no-untyped-def]
     """Let current flow through crossbar ``c``, whose rows pass through the cache once.
 
@@ -139,32 +169,32 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     size, width = n0 - p0, n1 - n0
     r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
     settled, picked, move, peak = phase.settled, phase.picked, phase.move, phase.peak
-    below = phase.state[many * p0 : many * n0].reshape(many, size)
-    above = phase.state[many * n0 : many * n1].reshape(many, width)
-    into = phase.into[many * p0 : many * n0].reshape(many, size)
-    onward = phase.into[many * n0 : many * n1].reshape(many, width)
-    left = phase.row[: many * rows].reshape(many, rows)
+    below = matrix(phase.state, many * p0, many, size)
+    above = matrix(phase.state, many * n0, many, width)
+    into = matrix(phase.into, many * p0, many, size)
+    onward = matrix(phase.into, many * n0, many, width)
+    left = matrix(phase.row, 0, many, rows)
     forth = table_at(net.weights, net.ways[c, way], rows, width)
     back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
     turned = net.flip[c, 0] >= 0
     forth_turned = table_at(net.flipped, net.flip[c, way], width, rows)
     back_turned = table_at(net.flipped, net.flip[c, 1 - way], width, rows)
     samples = many // per
-    more = extra[samples * n0 : samples * n1].reshape(samples, width)
-    known, voltage_factor = net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows]
-    factor, held = net.row_w[r0 : r0 + rows], grip.held[p0:n0]
-    low, high, law = net.low[p0:n0], net.high[p0:n0], net.law[c - 1]
+    more = matrix(extra, samples * n0, samples, width)
+    known, voltage_factor = span(net.row_known, r0, r0 + rows), span(net.row_t, r0, r0 + rows)
+    factor, held = span(net.row_w, r0, r0 + rows), span(grip.held, p0, n0)
+    low, high, law = span(net.low, p0, n0), span(net.high, p0, n0), net.law[c - 1]
     chunk = rows if turned else max(8, CHUNK // width)
     for v in range(first, last, per):
         if settled[v] == 0:
             for lane in range(v, v + lanes):
-                begin(onward[lane], net.bias[n0:n1], net.steady[n0:n1])
+                begin(onward[lane], span(net.bias, n0, n1), span(net.steady, n0, n1))
                 if way != 0:
                     add(onward[lane], more[v // per])
                 peak[lane] = peak_of(above[lane]) if len(back) else net.weights.dtype.type(0)
     for c0 in range(0, rows, chunk):
         c1 = min(c0 + chunk, rows)
-        e1 = min(c1, size)  # rows from there on are constant lines
+        e1 = max(c0, min(c1, size))  # rows from there on are constant lines
         for v in range(first, last, per):
             if settled[v] != 0:
                 continue
@@ -180,16 +210,16 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                 count = _loose(c0, e1, v, lanes, into, grip, p0, peak, picked)
                 add_dots(back, picked, count, above, v, lanes, factor, into)
             for lane in range(v, v + lanes):
+                nodes, flow = part(below, lane, c0, e1), part(into, lane, c0, e1)
+                grasp, least, most = span(held, c0, e1), span(low, c0, e1), span(high, c0, e1)
                 if law != 0:
-                    junction_start = net.junction_start[p0 + c0 : p0 + e1 + 1]
-                    step = _with_junctions(
-                        below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1],
-                        junction_start, net.junctions, net.fixed,
-                    )  # fmt: skip
+                    starts = span(net.junction_start, p0 + c0, p0 + e1 + 1)
+                    arguments = (nodes, flow, grasp, least, most, starts, net.junctions, net.fixed, move, lane)
+                    through(net.with_junctions, arguments)
                 else:
-                    step = _clamped(below[lane, c0:e1], into[lane, c0:e1], held[c0:e1], low[c0:e1], high[c0:e1])
-                if not step <= move[lane]:
-                    move[lane] = step
+                    step = _clamped(nodes, flow, grasp, least, most)
+                    if not step <= move[lane]:
+                        move[lane] = step
                 row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
             if turned:
                 if len(forth):
@@ -204,16 +234,16 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                 copy_lane(v, onward)
 
 
-@compiled(inline=True)
+@compiled(inline=True, inner=True)
 def _set_outputs(first, last, many, per, grip, nudging, net, phase):  # type: ignore[no-untyped-def]
     """Set the nodes of the last group in all lanes that have not settled; notes the largest move [V] of each."""
     groups = len(net.shape)
     n0, n1 = net.node[groups - 1], net.node[groups]
     size = n1 - n0
-    settled, move, held = phase.settled, phase.move, grip.held[n0:n1]
-    low, high = net.low[n0:n1], net.high[n0:n1]
-    own = phase.state[many * n0 : many * n1].reshape(many, size)
-    into = phase.into[many * n0 : many * n1].reshape(many, size)
+    settled, move, held = phase.settled, phase.move, span(grip.held, n0, n1)
+    low, high = span(net.low, n0, n1), span(net.high, n0, n1)
+    own = matrix(phase.state, many * n0, many, size)
+    into = matrix(phase.into, many * n0, many, size)
     plain = net.plain != 0
     beta, target, freeze, error = nudging.beta, nudging.target, nudging.freeze, nudging.error
     for v in range(first, last):
@@ -230,7 +260,7 @@ def _set_outputs(first, last, many, per, grip, nudging, net, phase):  # type: ig
                 move[v] = step
 
 
-@compiled(inline=True)
+@compiled(inline=True, inner=True)
 def _judge(first, last, many, per, sweep, stop, net, phase):  # type: ignore[no-untyped-def]
     """Note which samples have settled, with all their lanes: the sweeps they took, negative if they never will."""
     for v in range(first, last, per):
@@ -265,7 +295,7 @@ def _judge(first, last, many, per, sweep, stop, net, phase):  # type: ignore[no-
             phase.settled[k] = done
 
 
-@compiled
+@compiled(inner=True)
 def bounded(v, many, net, phase):  # type: ignore[no-untyped-def]
     """Return whether all voltages of a lane are finite and not absurd."""
     total = 0.0
@@ -276,7 +306,7 @@ def bounded(v, many, net, phase):  # type: ignore[no-untyped-def]
     return total < 1e30
 
 
-@compiled
+@compiled(inner=True)
 def relax(first, last, many, per, current, way, extra, grip, nudging, stop, net, phase):  # type: ignore[no-untyped-def]
     """Let the lanes ``first`` to ``last`` of one phase settle.
 
@@ -297,10 +327,16 @@ def relax(first, last, many, per, current, way, extra, grip, nudging, stop, net,
             if phase.settled[v] == 0:
                 unsettled = True
                 begin_lit(
-                    phase.into[v * size : (v + 1) * size], net.bias[:size], net.steady[:size], current[v // per]
+                    span(phase.into, v * size, (v + 1) * size),
+                    span(net.bias, 0, size),
+                    span(net.steady, 0, size),
+                    current[v // per],
                 )
                 if way != 0:
-                    add(phase.into[v * size : (v + 1) * size], extra[v // per * size : (v // per + 1) * size])
+                    add(
+                        span(phase.into, v * size, (v + 1) * size),
+                        span(extra, v // per * size, (v // per + 1) * size),
+                    )
         if not unsettled:
             break
         for c in range(1, groups):
@@ -313,7 +349,7 @@ def relax(first, last, many, per, current, way, extra, grip, nudging, stop, net,
             phase.settled[v] = -stop.sweeps
 
 
-@compiled
+@compiled(inner=True)
 def _inflow(first, last, many, c, way, state, net, phase, onward, backward):  # type: ignore[no-untyped-def]
     """Add what crossbar ``c`` carries at ``state``, forth into ``onward`` (B, n_c) and back into ``backward``."""
     p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
@@ -321,21 +357,23 @@ def _inflow(first, last, many, c, way, state, net, phase, onward, backward):  # 
     r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
     forth = table_at(net.weights, net.ways[c, way], rows, width)
     back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
-    below = state[many * p0 : many * n0].reshape(many, size)
-    above = state[many * n0 : many * n1].reshape(many, width)
-    left = phase.row[: many * rows].reshape(many, rows)
+    below = matrix(state, many * p0, many, size)
+    above = matrix(state, many * n0, many, width)
+    left = matrix(phase.row, 0, many, rows)
     one = np.int64(1)
     for v in range(first, last):
-        row_voltages(0, rows, left[v], below[v], net.row_known[r0 : r0 + rows], net.row_t[r0 : r0 + rows])
+        row_voltages(
+            0, rows, left[v], below[v], span(net.row_known, r0, r0 + rows), span(net.row_t, r0, r0 + rows)
+        )
         if len(forth):
             count = nonzero(0, rows, left, v, one, phase.picked)
             add_rows(forth, phase.picked, count, left, v, one, onward)
         if len(back):
-            factor = net.row_w[r0 : r0 + rows]
+            factor = span(net.row_w, r0, r0 + rows)
             add_dots(back, phase.picked, every(size, phase.picked), above, v, one, factor, backward)
 
 
-@compiled
+@compiled(inner=True)
 def twist(first, last, many, net, phase, extra):  # type: ignore[no-untyped-def]
     """Set the currents ``extra`` that keep a phase with its crossbars turned round where the free phase is.
 
@@ -355,8 +393,8 @@ def twist(first, last, many, net, phase, extra):  # type: ignore[no-untyped-def]
             p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
             _inflow(
                 first, last, many, c, way, phase.state, net, phase,
-                phase.into[many * n0 : many * n1].reshape(many, n1 - n0),
-                phase.into[many * p0 : many * n0].reshape(many, n0 - p0),
+                matrix(phase.into, many * n0, many, n1 - n0),
+                matrix(phase.into, many * p0, many, n0 - p0),
             )  # fmt: skip
         for g in range(len(net.shape)):
             size = net.node[g + 1] - net.node[g]

@@ -5,10 +5,11 @@ These loops are elementwise over columns, so that their bits do not depend on wh
 
 from __future__ import annotations
 
+from analogep.learning.fused.kernels.intrinsics.views import matrices, matrix, part, span
 from analogep.solve.compiled import ELEMENTWISE, SUMS, compiled
 
 
-@compiled(fastmath=ELEMENTWISE)
+@compiled(fastmath=ELEMENTWISE, borrows=True)
 def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratch, volts):  # type: ignore[no-untyped-def]
     """Update a tile of C columns of the first crossbar, and make the next batch's currents ``into`` it (B, C).
 
@@ -84,7 +85,7 @@ def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratc
                         into[b, j] += u * table[i, 0, j]
 
 
-@compiled(fastmath=ELEMENTWISE)
+@compiled(fastmath=ELEMENTWISE, inner=True)
 def update_constant(table, extra, many, nxt, shift, level, lo, hi, sums, into):  # type: ignore[no-untyped-def]
     """Update a tile of the first crossbar's constant lines ``table`` (E, C), after :func:`update_first`."""
     lines, size = table.shape
@@ -103,7 +104,7 @@ def update_constant(table, extra, many, nxt, shift, level, lo, hi, sums, into): 
                 row[j] += extra[i] * line[j]
 
 
-@compiled(fastmath=SUMS)
+@compiled(fastmath=SUMS, inner=True)
 def _total(line):  # type: ignore[no-untyped-def]
     total = line.dtype.type(0)
     for j in range(len(line)):
@@ -111,21 +112,20 @@ def _total(line):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled(fastmath=ELEMENTWISE)
+@compiled(fastmath=ELEMENTWISE, inner=True)
 def update_inner(  # type: ignore[no-untyped-def]
-    table, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live, mutual
+    table, batch, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live, mutual
 ):
     """Update a tile of a crossbar between groups, from column ``first`` on.
 
     g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B + 1, ·) and sums s (B + 1, ·) of the two
-    phases, for all rows but for the tile's columns alone, the last of B + 1 samples being all zeros; ``share``
+    phases, for all rows but for the tile's columns alone, sample number B = ``batch`` being all zeros; ``share``
     (R,) gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
     Transconductances (``mutual``) have the mixed terms d_r s_c + s_r d_c alone, and no sums.
     """
-    rows, size, batch = len(share), len(sums), len(dr) - 1
+    rows, size = len(share), len(sums)
     zero = table.dtype.type(0)
-    own = scratch[:size]
-    step = scratch[size : 2 * size]
+    own, step = span(scratch, 0, size), span(scratch, size, 2 * size)
     for j in range(size):
         own[j] = zero
         sums[j] = zero
@@ -133,7 +133,7 @@ def update_inner(  # type: ignore[no-untyped-def]
         for j in range(size):
             own[j] += dc[b, j] * sc[b, j]
     for r in range(rows):
-        line = table[r][first : first + size]
+        line = part(table, r, first, first + size)
         level = zero
         count = 0
         for b in range(batch):
@@ -185,7 +185,7 @@ def update_inner(  # type: ignore[no-untyped-def]
             sums[j] = zero
 
 
-@compiled
+@compiled(inner=True)
 def turn(net, c):  # type: ignore[no-untyped-def]
     """Copy the tables of a narrow crossbar column by column."""
     rows, width = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
@@ -193,14 +193,14 @@ def turn(net, c):  # type: ignore[no-untyped-def]
         start, own = net.flip[c, way], net.ways[c, way]
         if start < 0 or (way == 1 and start == net.flip[c, 0]):
             continue
-        table = net.weights[own : own + rows * width].reshape(rows, width)
-        flipped = net.flipped[start : start + rows * width].reshape(width, rows)
+        table = matrix(net.weights, own, rows, width)
+        flipped = matrix(net.flipped, start, width, rows)
         for r in range(rows):
             for j in range(width):
                 flipped[j, r] = table[r, j]
 
 
-@compiled(fastmath=ELEMENTWISE)
+@compiled(fastmath=ELEMENTWISE, borrows=True)
 def recount(net, features, constants):  # type: ignore[no-untyped-def]
     """Set what follows from a network's weights: column sums and row shares, in the order in which updates do.
 
@@ -214,16 +214,16 @@ def recount(net, features, constants):  # type: ignore[no-untyped-def]
         c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
         width = last - first
         n0 = net.node[c]
-        sums = net.sums[n0 + first : n0 + last]
+        sums = span(net.sums, n0 + first, n0 + last)
         for j in range(width):
             sums[j] = 0
         if c == 0:
             lines = features * net.kinds
             place = first * (lines + constants)
             for _ in range(features):
-                plus = net.weights[place : place + width]
+                plus = span(net.weights, place, place + width)
                 if net.kinds == 2:
-                    minus = net.weights[place + width : place + 2 * width]
+                    minus = span(net.weights, place + width, place + 2 * width)
                     for j in range(width):
                         sums[j] += plus[j] + minus[j]
                 else:
@@ -231,7 +231,7 @@ def recount(net, features, constants):  # type: ignore[no-untyped-def]
                         sums[j] += plus[j]
                 place += net.kinds * width
             for i in range(constants):
-                line = net.weights[place + i * width : place + (i + 1) * width]
+                line = span(net.weights, place + i * width, place + (i + 1) * width)
                 for j in range(width):
                     sums[j] += line[j]
             continue
@@ -239,13 +239,13 @@ def recount(net, features, constants):  # type: ignore[no-untyped-def]
         s0 = net.share_start[c] + net.tiles[t, 3] * rows
         for r in range(rows):
             start = net.ways[c, 0] + r * columns + first
-            line = net.weights[start : start + width]
+            line = span(net.weights, start, start + width)
             for j in range(width):
                 sums[j] += line[j]
             net.shares[s0 + r] = _total(line)
 
 
-@compiled(fastmath=ELEMENTWISE)
+@compiled(fastmath=ELEMENTWISE, borrows=True)
 def line_currents(net, lines, samples, into):  # type: ignore[no-untyped-def]
     """Set the current (B, n0) of the clamped lines into the first group, in the order in which updates do."""
     features, constants = lines.data.shape[1], len(lines.extra)
@@ -255,10 +255,10 @@ def line_currents(net, lines, samples, into):  # type: ignore[no-untyped-def]
             continue
         first, width = net.tiles[t, 1], net.tiles[t, 2] - net.tiles[t, 1]
         place = first * (count + constants)
-        table = net.weights[place : place + count * width].reshape(features, net.kinds, width)
+        table = matrices(net.weights, place, features, net.kinds, width)
         place += count * width
         for b in range(len(samples)):
-            row = into[b][first : first + width]
+            row = part(into, b, first, first + width)
             for j in range(width):
                 row[j] = 0
             for i in range(features):
@@ -273,6 +273,6 @@ def line_currents(net, lines, samples, into):  # type: ignore[no-untyped-def]
                         for j in range(width):
                             row[j] += u * plus[j]
             for i in range(constants):
-                line = net.weights[place + i * width : place + (i + 1) * width]
+                line = span(net.weights, place + i * width, place + (i + 1) * width)
                 for j in range(width):
                     row[j] += lines.extra[i] * line[j]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from numba.core import types
-from numba.extending import intrinsic
 
-from analogep.solve.compiled import compiled
+from analogep.solve.compiled import compiled, intrinsic
 
 _SPINS = 4000  # polls before the processor is given away
 
@@ -34,11 +33,11 @@ def add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
     return types.int64(array, types.int64, types.int64), generate
 
 
-@compiled
+@compiled(inner=True)
 def barrier(counter, threads, passed):  # type: ignore[no-untyped-def]
     """Wait until all threads have arrived for the ``passed``-th time; returns the next count."""
     if threads > 1:
-        add(counter, 0, 1)  # type: ignore[call-arg]
+        add(counter, 0, 1)
         wanted = (passed + 1) * threads
         spins = 0
         while load(counter, 0) < wanted:

@@ -1,0 +1,130 @@
+"""Room in which a thread's compiled loops work; kernels themselves allocate nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.learning.fused.kernels.arrays import Grip, Net, Nudging, Phase, Reading, Stop, Work
+from analogep.learning.fused.kernels.intrinsics.pointers import address
+from analogep.learning.fused.kernels.phases import hold, relax, twist, with_junctions
+from analogep.learning.fused.kernels.updates import update_constant, update_first, update_inner
+
+Real = NDArray[Any]
+
+
+def _most(net: Net) -> tuple[int, int]:
+    """Return the most rows of a crossbar behind a group, and the most columns of any."""
+    rows = (net.shape[:, 1] - net.shape[:, 0]).max()
+    return max(1, int(rows)), max(1, int(net.shape[:, 2].max()))
+
+
+def _phase(state: Real, net: Net, lanes: int) -> Phase:
+    """Return room for so many lanes with their state."""
+    rows, widest = _most(net)
+    dtype = net.weights.dtype
+    return Phase(
+        state,
+        np.zeros(len(state), dtype),
+        np.zeros(lanes * rows, dtype),
+        np.zeros(max(rows, widest) + 1, np.int64),
+        np.zeros(lanes, np.int64),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes, dtype),
+    )
+
+
+def _grip(net: Net) -> Grip:
+    return Grip(*(np.zeros(int(net.node[-1]), net.weights.dtype) for _ in range(4)))
+
+
+def _relax(net: Net, phase: Phase, grip: Grip, nudging: Nudging, extra: Real) -> int:
+    """Return the address of :func:`~..phases.relax`."""
+    into = np.zeros((1, 1), net.weights.dtype)
+    return address(relax, 0, 0, 0, 0, into, 0, extra, grip, nudging, Stop(0, 0.0, 0.0), net, phase)
+
+
+def _updates(net: Net) -> tuple[int, int, int]:
+    """Return the addresses of the updates of lines, of constant lines and of crossbars between groups."""
+    dtype = net.weights.dtype
+    number, index = dtype.type(0), np.zeros(1, np.int64)
+    line, table, tables = (np.zeros((1,) * k, dtype) for k in (1, 2, 3))
+    first = address(
+        update_first, tables, table, index, index, table, line, number, number, line, table, line, tables
+    )
+    inner = address(update_inner, table, 0, *(table,) * 4, *(number,) * 3, 0, line, line, line, index, net.mutual)
+    constant = address(update_constant, table, line, 0, 0, table, line, number, number, line, table)
+    return first, constant, inner
+
+
+def training_room(
+    net: Net, features: int, batch: int, outputs: int, lanes: int, free: Real, nudged: Real, *, turned: bool
+) -> Work:
+    """Return a thread's room for training.
+
+    Parameters
+    ----------
+    net
+        The network.
+    features, batch, outputs
+        Lines of the data, samples per update and outputs.
+    lanes
+        Nudged phases per sample, 1 or 2.
+    free, nudged
+        States that all threads share, (batch · n,) and (lanes · batch · n,) [V].
+    turned
+        Whether couplings are turned round in the nudged phases.
+    """
+    rows, widest = _most(net)
+    first, dtype = int(net.shape[0, 2]), net.weights.dtype
+
+    def zeros(*shape: int) -> Real:
+        return np.zeros(shape, dtype)
+
+    wanted, error = zeros(batch, outputs), zeros(batch, outputs)
+    off, extra = zeros(lanes), zeros(len(free))
+    rest, grip, quiet = _phase(free, net, batch), _grip(net), Nudging(off, wanted, off, error)
+    first_update, constant_update, inner_update = _updates(net)
+    return Work(
+        rest=rest,
+        pushed=_phase(nudged, net, lanes * batch),
+        grip=grip,
+        quiet=quiet,
+        nudging=Nudging(zeros(lanes), wanted, zeros(lanes), error),
+        extra=extra,
+        tables=zeros(7, batch + 1, max(rows, widest)),
+        shift=zeros((batch + 3) * first),
+        fresh=zeros(batch * first),
+        level=zeros(first),
+        volts=zeros(2, batch + 3, features),
+        scratch=zeros(2 * widest),
+        live=np.zeros(batch + 4, np.int64),
+        hold=address(hold, net, grip),
+        relax=_relax(net, rest, grip, quiet, extra),
+        twist=address(twist, 0, 0, 0, net, rest, extra) if turned else 0,
+        update_first=first_update,
+        update_constant=constant_update,
+        update_inner=inner_update,
+    )
+
+
+def reading_room(net: Net, block: int, outputs: int) -> Reading:
+    """Return a thread's room for the free phases of ``block`` samples a time."""
+    nodes, dtype = int(net.node[-1]), net.weights.dtype
+    off, none = np.zeros(1, dtype), np.zeros((block, outputs), dtype)
+    phase, extra = _phase(np.zeros(block * nodes, dtype), net, block), np.zeros(block * nodes, dtype)
+    grip, quiet = _grip(net), Nudging(off, none, off, none)
+    into = np.zeros((block, int(net.shape[0, 2])), dtype)
+    return Reading(
+        phase, grip, quiet, extra, into, address(hold, net, grip), _relax(net, phase, grip, quiet, extra)
+    )
+
+
+def junctions_address(net_dtype: np.dtype[np.floating], junctions: Real, fixed: Real) -> int:
+    """Return the address of :func:`~..phases.with_junctions`."""
+    line = np.zeros(1, net_dtype)
+    index, move = np.zeros(1, np.int64), np.zeros(1)
+    return address(with_junctions, line, line, line, line, line, index, junctions, fixed, move, 0)
