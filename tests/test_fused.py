@@ -290,6 +290,35 @@ def test_the_bits_depend_on_neither_threads_nor_pieces(
         np.testing.assert_array_equal(resumed.parameters[block], value, err_msg=block)
 
 
+@pytest.mark.parametrize("name", [*RECIPROCAL, *WIDE])
+def test_sweeps_of_kept_states_add_up(name: str) -> None:
+    """Without updates, k epochs of one sweep that keep their states are one epoch of k sweeps from rest."""
+    circuit, order = network(name), np.random.default_rng(7).permutation(SAMPLES)
+    kept = fused(circuit, 4, FusedSettings(0.1, sweeps=1, threads=1, persistent=True), rate=0.0)
+    for sweeps in (1, 2, 3):
+        kept.run(order)
+        whole = fused(circuit, 4, FusedSettings(0.1, sweeps=sweeps, threads=1), rate=0.0)
+        whole.run(order)
+        np.testing.assert_allclose(kept.lost, whole.lost, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("persistent", "cost"), [(True, 0.0), (False, 0.5)])
+def test_samples_keep_their_own_equilibrium_of_several(persistent: bool, cost: float) -> None:
+    """By hand: h = clip(u + 2 y − ½), y = clip(2 h − ½) rest at (0, 0) and (1, 1) for 0.2 V, at (1, 1) for 1 V."""
+    circuit = hopfield([1, 1, 1], activation="clipped_relu", leak=1.0, limit=1.0)
+    values = {"W1.forward": 1.0, "W2.transconductance": 2.0, "b1.amplitude": -0.5, "b2.amplitude": -0.5}
+    circuit = circuit.with_parameters({k: np.full_like(v, values[k]) for k, v in circuit.parameters.items()})
+    run = FusedEpochs(
+        circuit, np.ones((3, 1)), np.ones((3, 1)), rates={}, bounds={}, batch=2,
+        settings=FusedSettings(0.1, threads=1, persistent=persistent),
+    )  # fmt: skip
+    run.run(np.arange(3))
+    np.testing.assert_allclose(run.lost, 0.0, atol=1e-12)
+    run.data[:] = 0.2
+    run.run(np.arange(3))
+    np.testing.assert_allclose(run.lost, cost, atol=1e-12)
+
+
 def test_single_precision_stays_close() -> None:
     circuit, order = network("two hidden layers"), np.arange(SAMPLES)
     runs = [fused(circuit, 4, FusedSettings(0.1, precision=p, threads=1)) for p in ("float32", "float64")]

@@ -107,12 +107,11 @@ def test_every_engine_resumes(engine: str, tmp_path: Path) -> None:
     same_bits(undisturbed, train(config, resume=only(tmp_path)))
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_compiled_epochs_resume(precision: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "persistent"), [("float32", False), ("float64", False), ("float32", True)])
+def test_compiled_epochs_resume(precision: str, persistent: bool, tmp_path: Path) -> None:
     """Crashes after the first and after the fourth chunk of updates; threads are chosen by the clock."""
-    config = load_config("digits").changed(
-        engine="fused", training={"epochs": 2}, learning={"precision": precision, "tolerance": 1e-6}
-    )
+    learning = {"precision": precision, "tolerance": 1e-6, "persistent": persistent}
+    config = load_config("digits").changed(engine="fused", training={"epochs": 2}, learning=learning)
     undisturbed = train(config.changed(training={"threads": 1}))
     with pytest.raises(_Crash):
         train(config, _After(1, crash), out=tmp_path)

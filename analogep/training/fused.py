@@ -49,6 +49,7 @@ class FusedRunner:
             max(learning.tolerance, 1e-13),
             learning.precision,
             config.training.threads,
+            learning.persistent,
         )
         self.epochs = FusedEpochs(
             problem.circuit,
@@ -75,12 +76,14 @@ class FusedRunner:
         return not is_kept("loops.train")
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return nothing: sums are made anew from the parameters, in the order in which updates make them."""
-        return {}
+        """Return the states that samples keep; sums are made anew from the parameters, in the order of updates."""
+        return {"kept": self.epochs.kept} if self.epochs.settings.persistent else {}
 
     def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
-        """Go on from a circuit."""
+        """Go on from a circuit and the states that samples kept."""
         self.epochs.load(circuit)
+        if self.epochs.settings.persistent:
+            self.epochs.kept = np.array(state["kept"], self.epochs.dtype)
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
         """Return the outputs (B, O) [V] of the settled free phase of some samples, by Newton where it stalls."""

@@ -70,8 +70,8 @@ class Chain:
 
     def __init__(self, circuit: Circuit, *, doubled: bool, dtype: np.dtype[np.floating], parts: int = 1) -> None:
         from analogep.learning.fused.kernels.arrays import Net
-        from analogep.learning.fused.kernels.updates import recount
         from analogep.learning.fused.scratch import junctions_address
+        from analogep.learning.fused.sums import recount
 
         shape = chain_shape(circuit, parts)
         model = model_for(circuit)
@@ -123,7 +123,7 @@ class Chain:
             np.ones(NARROW, dtype),
             junctions_address(self.dtype, lm.junctions, fixed) if any(law) else 0,
         )
-        recount(self.net, self.lines.shape[1], len(self.extra))
+        recount(self.net, self.lines.shape[1], self.extra)
 
     def _weights(self) -> NDArray[np.floating]:
         """Return all (trans)conductances [S] in the kernels' layout, without another copy in float64."""

@@ -58,6 +58,9 @@ class FusedSettings:
     threads
         How many threads share an update; 0 measures whether several are faster than one as it goes. The result
         is the same to the last bit.
+    persistent
+        Whether the free phase of a sample starts where its last one ended (Scellier & Bengio 2017: persistent
+        particles), and not at 0 V: of several equilibria a sample then keeps its own.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class FusedSettings:
     tolerance: float = 1e-9
     precision: Precision = "float64"
     threads: int = 0
+    persistent: bool = False
 
     def __post_init__(self) -> None:
         faults = []
@@ -205,6 +209,7 @@ class FusedEpochs:
         self.choice = _Choice(most, fixed=settings.threads > 0)
         self.lost = np.zeros(len(lines))
         self.wrong = np.zeros(len(lines), np.bool_)
+        self.kept = np.zeros((0, 0), self.dtype)
         self.load(circuit)
         if settings.direction == "energy" and not self.chain.shape.reciprocal:
             raise InputError(
@@ -219,6 +224,8 @@ class FusedEpochs:
         self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
         net = self.chain.net
         lanes = sum(beta != 0 for beta in self.settings.betas)
+        if self.settings.persistent and not len(self.kept):
+            self.kept = np.zeros((len(self.data), int(net.node[-1])), self.dtype)
         self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
         states = [np.zeros(count * self.batch * int(net.node[-1]), self.dtype) for count in (1, lanes)]
         outputs, turned = self.targets.shape[1], self.settings.direction == "non_reciprocal"
@@ -320,7 +327,7 @@ class FusedEpochs:
             counter, self._owners(threads), net, lines, self.targets, self.tolerance, order, self.batch,
             self._step(factor, order), self._stop(self.settings.sweeps), self._into,
         )  # fmt: skip
-        results = (self.lost, self.wrong, status)
+        results = (self.kept, self.lost, self.wrong, status)
         _together(threads, lambda k: train(k, threads, *shared, self._work[k], *results))
         done = len(order)
         if status[0]:

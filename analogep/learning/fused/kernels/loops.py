@@ -52,8 +52,8 @@ def _twice(many, batch, start, size, first, last, free, total):  # type: ignore[
 
 @compiled(borrows=True)
 def train(  # type: ignore[no-untyped-def]
-    thread, threads, counter, owner, net, lines, targets, tolerance, order, batch, step, stop, into, work, lost,
-    wrong, status,
+    thread, threads, counter, owner, net, lines, targets, tolerance, order, batch, step, stop, into, work, kept,
+    lost, wrong, status,
 ):  # fmt: skip
     """Train on the samples ``order``, as thread number ``thread`` of ``threads``.
 
@@ -61,6 +61,7 @@ def train(  # type: ignore[no-untyped-def]
     ``into[0]`` holding the first batch's line currents; ``work`` is this thread's :class:`Work`, whose phases
     share their states. ``lost`` (S,) gets each sample's cost [V²] and ``wrong`` (S,) whether its free phase chose
     another class or, if ``tolerance`` [V] is not negative, whether some output is further from its target.
+    ``kept`` (S, n) [V] holds states in which free phases of the samples start and which they leave, or is empty.
     ``status`` (2,) counts lanes that did not settle, in batch number ``status[1]``, which is then not applied.
     """
     crossbars = len(net.shape)
@@ -105,14 +106,22 @@ def train(  # type: ignore[no-untyped-def]
                     wanted[b, k] = targets[now[b], k]
             for g in range(crossbars):
                 size = net.node[g + 1] - net.node[g]
-                for k in range(batch * net.node[g] + b0 * size, batch * net.node[g] + b1 * size):
-                    free[k] = zero
+                for b in range(b0, b1):
+                    at = batch * net.node[g] + b * size
+                    for j in range(size):
+                        free[at + j] = kept[now[b], net.node[g] + j] if len(kept) else zero
             through(work.relax, (b0, b1, batch, one, lit, none, extra, grip, quiet, stop, net, rest))
             if step.rule == 2:
                 through(work.twist, (b0, b1, batch, net, rest, extra))
             failed = 0
             for v in range(b0, b1):
                 failed += rest.settled[v] < 0
+            for b in range(b0, b1 if len(kept) else b0):
+                for g in range(crossbars if rest.settled[b] >= 0 else 0):
+                    size = net.node[g + 1] - net.node[g]
+                    at = batch * net.node[g] + b * size
+                    for j in range(size):
+                        kept[now[b], net.node[g] + j] = free[at + j]
             for b in range(b0, b1):
                 ends = span(free, batch * last_node + b * top, batch * last_node + (b + 1) * top)
                 cost = 0.0

@@ -85,7 +85,7 @@ def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratc
                         into[b, j] += u * table[i, 0, j]
 
 
-@compiled(fastmath=ELEMENTWISE, inner=True)
+@compiled(fastmath=ELEMENTWISE, borrows=True)
 def update_constant(table, extra, many, nxt, shift, level, lo, hi, sums, into):  # type: ignore[no-untyped-def]
     """Update a tile of the first crossbar's constant lines ``table`` (E, C), after :func:`update_first`."""
     lines, size = table.shape
@@ -112,7 +112,7 @@ def _total(line):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled(fastmath=ELEMENTWISE, inner=True)
+@compiled(fastmath=ELEMENTWISE, borrows=True)
 def update_inner(  # type: ignore[no-untyped-def]
     table, batch, dr, sr, dc, sc, rate, lo, hi, first, share, sums, scratch, live, mutual
 ):
@@ -198,51 +198,6 @@ def turn(net, c):  # type: ignore[no-untyped-def]
         for r in range(rows):
             for j in range(width):
                 flipped[j, r] = table[r, j]
-
-
-@compiled(fastmath=ELEMENTWISE, borrows=True)
-def recount(net, features, constants):  # type: ignore[no-untyped-def]
-    """Set what follows from a network's weights: column sums and row shares, in the order in which updates do.
-
-    Transconductances load no node: their sums stay zero.
-    """
-    for c in range(1, len(net.shape)):
-        turn(net, c)
-    if net.mutual:
-        return
-    for t in range(len(net.tiles)):
-        c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
-        width = last - first
-        n0 = net.node[c]
-        sums = span(net.sums, n0 + first, n0 + last)
-        for j in range(width):
-            sums[j] = 0
-        if c == 0:
-            lines = features * net.kinds
-            place = first * (lines + constants)
-            for _ in range(features):
-                plus = span(net.weights, place, place + width)
-                if net.kinds == 2:
-                    minus = span(net.weights, place + width, place + 2 * width)
-                    for j in range(width):
-                        sums[j] += plus[j] + minus[j]
-                else:
-                    for j in range(width):
-                        sums[j] += plus[j]
-                place += net.kinds * width
-            for i in range(constants):
-                line = span(net.weights, place + i * width, place + (i + 1) * width)
-                for j in range(width):
-                    sums[j] += line[j]
-            continue
-        rows, columns = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
-        s0 = net.share_start[c] + net.tiles[t, 3] * rows
-        for r in range(rows):
-            start = net.ways[c, 0] + r * columns + first
-            line = span(net.weights, start, start + width)
-            for j in range(width):
-                sums[j] += line[j]
-            net.shares[s0 + r] = _total(line)
 
 
 @compiled(fastmath=ELEMENTWISE, borrows=True)
