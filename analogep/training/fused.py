@@ -80,9 +80,9 @@ class FusedRunner:
         return {"kept": self.epochs.kept} if self.epochs.settings.persistent else {}
 
     def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
-        """Go on from a circuit and the states that samples kept."""
+        """Go on from a circuit and the states that samples kept; from 0 V where the state has none."""
         self.epochs.load(circuit)
-        if self.epochs.settings.persistent:
+        if "kept" in state:
             self.epochs.kept = np.array(state["kept"], self.epochs.dtype)
 
     def outputs(self, part: Volts, batch: NDArray[np.int64]) -> Array:
