@@ -302,6 +302,25 @@ def test_sweeps_of_kept_states_add_up(name: str) -> None:
         np.testing.assert_allclose(kept.lost, whole.lost, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["two hidden layers", "hopfield", "saturating"])
+def test_a_cut_off_nudge_reaches_as_many_groups_as_it_has_sweeps(name: str) -> None:
+    """Of three groups the nudge has moved k after k sweeps; after many sweeps the phase has settled."""
+    circuit, order = network(name), np.arange(SAMPLES)
+    learnt = {}
+    for sweeps in (1, 2, 3, 400, 0):
+        run = fused(circuit, 4, FusedSettings(0.1, nudged_sweeps=sweeps, tolerance=1e-13, threads=1))
+        run.run(order[:4])
+        learnt[sweeps] = run.circuit.parameters
+    for k, first in ((1, ("W1", "b1", "W2", "b2")), (2, ("W1", "b1")), (3, ())):
+        for block, value in circuit.parameters.items():
+            moved = np.abs(learnt[k][block] - value).max()
+            # the crossbar between the last group that moves and the one before it has a difference, too
+            still = block.startswith(first) and not (block[0] == "W" and block[1] == str(4 - k))
+            assert (moved < 1e-12) == still, (k, block)
+    for block, value in learnt[0].items():
+        np.testing.assert_allclose(learnt[400][block], value, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize(("persistent", "cost"), [(True, 0.0), (False, 0.5)])
 def test_samples_keep_their_own_equilibrium_of_several(persistent: bool, cost: float) -> None:
     """By hand: h = clip(u + 2 y − ½), y = clip(2 h − ½) rest at (0, 0) and (1, 1) for 0.2 V, at (1, 1) for 1 V."""
@@ -426,6 +445,7 @@ def test_sinh_resistors_that_the_kernels_cannot_take_are_named() -> None:
         ({"variant": "both"}, "variant"),
         ({"nudge": "soft"}, "nudge"),
         ({"sweeps": -1}, "sweeps"),
+        ({"nudged_sweeps": -2}, "nudged_sweeps = -2 must not be negative"),
         ({"tolerance": 0.1}, "tolerance"),
         ({"precision": "float16"}, "precision"),
         ({"threads": -1}, "threads"),

@@ -46,6 +46,8 @@ class LearningConfig(Section):
     """Residual at which a phase counts as settled, relative to each node's conductance times its voltage."""
     sweeps: Annotated[int, Field(ge=0)] = 0
     """Fused engine only: block steps per phase, to match a paper; 0 lets every phase settle."""
+    nudged_sweeps: Annotated[int, Field(ge=0)] = 0
+    """Fused engine only: block steps per nudged phase, which then need not settle; 0: as in the free phase."""
     persistent: bool = False
     """Fused engine only: a sample's free phase starts where its last one ended, not at 0 V."""
     precision: Literal["float32", "float64"] = "float64"

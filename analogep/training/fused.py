@@ -46,6 +46,7 @@ class FusedRunner:
             learning.nudge,
             "energy" if learning.rule == "equilibrium_propagation" else learning.rule,
             learning.sweeps,
+            learning.nudged_sweeps,
             max(learning.tolerance, 1e-13),
             learning.precision,
             config.training.threads,

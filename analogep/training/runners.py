@@ -159,6 +159,7 @@ def runner_for(problem: Problem, rule: PhaseRule) -> Runner:
         wishes = {
             "engine": config.engine == "fused",
             "learning.sweeps": config.learning.sweeps > 0,
+            "learning.nudged_sweeps": config.learning.nudged_sweeps > 0,
             "learning.persistent": config.learning.persistent,
             "learning.precision": config.learning.precision == "float32",
             "training.threads": config.training.threads > 0,

@@ -50,6 +50,9 @@ class FusedSettings:
         are not, as in :class:`~analogep.learning.VectorFieldEP`.
     sweeps
         Block steps per phase, to match a paper; 0 lets every phase settle.
+    nudged_sweeps
+        Block steps per nudged phase, which then need not settle: what the nudge does through longer loops of the
+        circuit is cut off, as in truncated backpropagation. 0 is as many as in the free phase.
     tolerance
         Largest move of a node in the last sweep, relative to the largest voltage (at least 1 V). In float32 it
         is never below 1e-6.
@@ -73,6 +76,7 @@ class FusedSettings:
     nudge: NudgeForm = "error"
     direction: Direction = "energy"
     sweeps: int = 0
+    nudged_sweeps: int = 0
     tolerance: float = 1e-9
     precision: Precision = "float64"
     threads: int = 0
@@ -88,8 +92,9 @@ class FusedSettings:
             faults.append(f"unknown nudge form {self.nudge!r}; use one of {', '.join(NUDGE_FORMS)}")
         if self.direction not in DIRECTIONS:
             faults.append(f"unknown direction {self.direction!r}; use one of {', '.join(DIRECTIONS)}")
-        if self.sweeps < 0:
-            faults.append(f"sweeps = {self.sweeps} must not be negative")
+        for name in ("sweeps", "nudged_sweeps"):
+            if getattr(self, name) < 0:
+                faults.append(f"{name} = {getattr(self, name)} must not be negative")
         if not 0 < self.tolerance <= 1e-3:
             faults.append(f"tolerance = {self.tolerance:g} must lie in (0, 1e-3]")
         if self.precision not in PRECISIONS:
@@ -325,7 +330,8 @@ class FusedEpochs:
         status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
         shared = (
             counter, self._owners(threads), net, lines, self.targets, self.tolerance, order, self.batch,
-            self._step(factor, order), self._stop(self.settings.sweeps), self._into,
+            self._step(factor, order), self._stop(self.settings.sweeps),
+            self._stop(self.settings.nudged_sweeps or self.settings.sweeps), self._into,
         )  # fmt: skip
         results = (self.kept, self.lost, self.wrong, status)
         _together(threads, lambda k: train(k, threads, *shared, self._work[k], *results))

@@ -52,11 +52,12 @@ def _twice(many, batch, start, size, first, last, free, total):  # type: ignore[
 
 @compiled(borrows=True)
 def train(  # type: ignore[no-untyped-def]
-    thread, threads, counter, owner, net, lines, targets, tolerance, order, batch, step, stop, into, work, kept,
-    lost, wrong, status,
+    thread, threads, counter, owner, net, lines, targets, tolerance, order, batch, step, stop, halt, into, work,
+    kept, lost, wrong, status,
 ):  # fmt: skip
     """Train on the samples ``order``, as thread number ``thread`` of ``threads``.
 
+    Free phases end as ``stop`` says, nudged ones as ``halt`` does.
     ``owner`` (T,) is the thread of each tile, ``counter`` the barrier's; ``into`` (2, B, n0) is shared scratch,
     ``into[0]`` holding the first batch's line currents; ``work`` is this thread's :class:`Work`, whose phases
     share their states. ``lost`` (S,) gets each sample's cost [V²] and ``wrong`` (S,) whether its free phase chose
@@ -153,7 +154,7 @@ def train(  # type: ignore[no-untyped-def]
                             nudged[to + j] = free[at + j]
             through(
                 work.relax,
-                (per * b0, per * b1, per * batch, per, lit, way, extra, grip, nudging, stop, net, pushed),
+                (per * b0, per * b1, per * batch, per, lit, way, extra, grip, nudging, halt, net, pushed),
             )
             for v in range(per * b0, per * b1):
                 failed += pushed.settled[v] < 0
