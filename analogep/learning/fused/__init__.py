@@ -1,7 +1,7 @@
 """Whole epochs of equilibrium propagation, compiled: chains of crossbars at the speed of the memory bus.
 
 ``shape`` says which circuits are chains, ``chain`` lays their values out, ``sums`` counts what follows from them;
-``kernels`` holds the compiled loops, ``scratch`` gives them room, ``epochs`` runs them on all cores.
+``kernels`` holds the compiled loops, ``scratch`` gives them room and addresses, ``epochs`` runs them on all cores.
 """
 
 from analogep.learning.fused.chain import Chain

@@ -214,8 +214,8 @@ class FusedEpochs:
         self.choice = _Choice(most, fixed=settings.threads > 0)
         self.lost = np.zeros(len(lines))
         self.wrong = np.zeros(len(lines), np.bool_)
-        self.kept = np.zeros((0, 0), self.dtype)
         self.load(circuit)
+        self._make_room()
         if settings.direction == "energy" and not self.chain.shape.reciprocal:
             raise InputError(
                 "fused epochs: the circuit has no energy, since couplings differ forth and back; use direction = "
@@ -224,15 +224,17 @@ class FusedEpochs:
 
     def load(self, circuit: Circuit) -> None:
         """Take the parameters of ``circuit``, which has the same topology."""
+        self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
+
+    def _make_room(self) -> None:
+        """Make what all parameters of the topology share: the threads' room, and the states that samples keep."""
         from analogep.learning.fused.scratch import training_room
 
-        self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
         net = self.chain.net
-        lanes = sum(beta != 0 for beta in self.settings.betas)
-        if self.settings.persistent and not len(self.kept):
-            self.kept = np.zeros((len(self.data), int(net.node[-1])), self.dtype)
+        nodes, lanes = int(net.node[-1]), sum(beta != 0 for beta in self.settings.betas)
+        self.kept = np.zeros((len(self.data) if self.settings.persistent else 0, nodes), self.dtype)
         self._into = np.zeros((2, self.batch, int(net.shape[0, 2])), self.dtype)
-        states = [np.zeros(count * self.batch * int(net.node[-1]), self.dtype) for count in (1, lanes)]
+        states = [np.zeros(count * self.batch * nodes, self.dtype) for count in (1, lanes)]
         outputs, turned = self.targets.shape[1], self.settings.direction == "non_reciprocal"
         self._work = [
             training_room(net, self.data.shape[1], self.batch, outputs, lanes, *states, turned=turned)

@@ -1,4 +1,4 @@
-"""Room in which a thread's compiled loops work; kernels themselves allocate nothing."""
+"""What compiled loops are given: room to work in, since they allocate nothing, and addresses of what they call."""
 
 from __future__ import annotations
 

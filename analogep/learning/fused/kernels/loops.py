@@ -117,12 +117,6 @@ def train(  # type: ignore[no-untyped-def]
             failed = 0
             for v in range(b0, b1):
                 failed += rest.settled[v] < 0
-            for b in range(b0, b1 if len(kept) else b0):
-                for g in range(crossbars if rest.settled[b] >= 0 else 0):
-                    size = net.node[g + 1] - net.node[g]
-                    at = batch * net.node[g] + b * size
-                    for j in range(size):
-                        kept[now[b], net.node[g] + j] = free[at + j]
             for b in range(b0, b1):
                 ends = span(free, batch * last_node + b * top, batch * last_node + (b + 1) * top)
                 cost = 0.0
@@ -147,11 +141,14 @@ def train(  # type: ignore[no-untyped-def]
                 wrong[now[b]] = best != right if tolerance < 0 else beyond > 0
                 for g in range(crossbars):
                     size = net.node[g + 1] - net.node[g]
+                    at = batch * net.node[g] + b * size
                     for p in range(per):
                         to = per * batch * net.node[g] + (per * b + p) * size
-                        at = batch * net.node[g] + b * size
                         for j in range(size):
                             nudged[to + j] = free[at + j]
+                    if len(kept) and rest.settled[b] >= 0:
+                        for j in range(size):
+                            kept[now[b], net.node[g] + j] = free[at + j]
             through(
                 work.relax,
                 (per * b0, per * b1, per * batch, per, lit, way, extra, grip, nudging, halt, net, pushed),
