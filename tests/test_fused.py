@@ -158,7 +158,7 @@ def test_however_a_chain_is_cut_its_parameters_are_the_circuits() -> None:
     for parts in (1, 2, 3, 9):
         chain = Chain(circuit, doubled=True, dtype=np.dtype(np.float32), parts=parts)
         tiles.add(len(chain.net.tiles))
-        assert chain.net.weights.ctypes.data % 64 == 0
+        assert chain.net.first.ctypes.data % 64 == 0
         for block, value in chain.parameters().items():
             assert np.array_equal(value, circuit.parameters[block].astype(np.float32)), block
     assert len(tiles) > 2

@@ -37,8 +37,8 @@ import numpy as np
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError
-from analogep.learning.fused.chain import aligned
-from analogep.learning.fused.kernels.updates import update_first
+from analogep.learning.fused.layout import aligned
+from analogep.learning.fused.kernels.first import update_first
 from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
 from analogep.training import build_problem, load_config

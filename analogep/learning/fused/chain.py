@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import CurrentSource, Resistor
+from analogep.learning.fused.layout import FirstCrossbar, aligned
 from analogep.learning.fused.shape import Array, Index, chain_shape, matrices
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import layered_model, node_bounds
 from analogep.solve.model import model_for
-
-LINE = 64
-"""Bytes of a cache line."""
 
 NARROW = 32
 """Columns up to which a crossbar is also kept the other way round, so that inner loops are long."""
@@ -31,13 +29,6 @@ def _narrow(shape: Index, ways: Index, dtype: np.dtype[np.floating]) -> tuple[In
     shared = (ways[:, 1] == ways[:, 0]) & own[:, 0]
     flip[shared, 1] = flip[shared, 0]
     return flip.astype(np.int64), np.zeros(max(int((own * sizes[:, None]).sum()), 1), dtype)
-
-
-def aligned(size: int, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
-    """Return an uninitialised array (size,) that starts on a cache line, so that vectors do not straddle two."""
-    raw = np.empty(size * dtype.itemsize + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size * dtype.itemsize].view(dtype)
 
 
 class Chain:
@@ -79,6 +70,7 @@ class Chain:
         self.kinds = 2 if doubled else 1
         self.lines = shape.lines.reshape(self.kinds, -1)
         known = model.known_voltages(np.zeros((1, len(circuit.input_nodes))))
+        self.layout = FirstCrossbar(self.lines.shape[1], self.kinds, len(shape.constant))
         self.extra = known[0, circuit.couplings[0].rows[shape.constant]].astype(dtype)
         order = np.concatenate([model.plan.unknown[c.columns] for c in circuit.couplings])
         place = np.empty(len(order), np.int64)
@@ -99,6 +91,7 @@ class Chain:
             shape.shape,
             shape.ways,
             int(shape.mutual),
+            self._first(),
             self._weights(),
             np.zeros(len(order), dtype),
             np.zeros(max(shape.shares, 1), dtype),
@@ -123,37 +116,44 @@ class Chain:
             np.ones(NARROW, dtype),
             junctions_address(self.dtype, lm.junctions, fixed) if any(law) else 0,
         )
-        recount(self.net, self.lines.shape[1], self.extra)
+        recount(self.net, self.layout, self.extra)
 
-    def _weights(self) -> NDArray[np.floating]:
-        """Return all (trans)conductances [S] in the kernels' layout, without another copy in float64."""
-        shape, couplings = self.shape, self.circuit.couplings
-        out = aligned(shape.size, self.dtype)
-        for c, way, first, last, table in self._tables(out, shape.tiles):
-            g = matrices(couplings[c])[way]
-            assert g is not None
-            if c:
-                for r, row in enumerate(shape.rows[c]):
-                    table[r] = g[row]
-                continue
-            for kind, lines in enumerate(self.lines):
-                for i, line in enumerate(lines):
-                    table[self.kinds * i + kind] = g[line, first:last]
-            table[self.lines.size :] = g[shape.constant, first:last]
+    def _first_rows(self, numbers: NDArray[np.floating]) -> Iterator[tuple[int, int, int, NDArray[np.floating]]]:
+        """Yield the first crossbar's row, first and last column, and this row's numbers of a tile, filled up."""
+        for c, a, b, _ in self.shape.tiles.tolist():
+            if c == 0:
+                for i, kind, row in self.layout.views(numbers, a, b):
+                    yield int(self.shape.constant[i] if kind < 0 else self.lines[kind, i]), a, b, row
+
+    def _first(self) -> NDArray[np.floating]:
+        """Return the (trans)conductances [S] of the first crossbar in its layout, without a copy in float64."""
+        coupling = self.circuit.couplings[0]
+        g, _ = matrices(coupling)
+        out = self.layout.empty(len(coupling.columns), self.dtype)
+        for line, a, b, row in self._first_rows(out):
+            filled = np.zeros(row.size, self.dtype)
+            filled[: b - a] = g[line, a:b]
+            row[:] = filled.reshape(row.shape)
         return out
 
-    def _tables(
-        self, weights: NDArray[np.floating], tiles: Index
-    ) -> Iterator[tuple[int, int, int, int, NDArray[np.floating]]]:
-        """Yield crossbar, way, first and last column, table (rows, columns): the first by tiles, others whole."""
-        for c, coupling in enumerate(self.circuit.couplings):
+    def _weights(self) -> NDArray[np.floating]:
+        """Return the (trans)conductances [S] of the others in the kernels' layout, without a copy in float64."""
+        out = aligned(self.shape.size, self.dtype)
+        for c, way, table in self._tables(out):
+            g = matrices(self.circuit.couplings[c])[way]
+            assert g is not None
+            for r, row in enumerate(self.shape.rows[c]):
+                table[r] = g[row]
+        return out
+
+    def _tables(self, weights: NDArray[np.floating]) -> Iterator[tuple[int, int, NDArray[np.floating]]]:
+        """Yield crossbar, way and table (rows, columns) of the crossbars between groups."""
+        for c, coupling in enumerate(self.circuit.couplings[1:], 1):
             rows, columns = len(coupling.rows), len(coupling.columns)
-            edges = [(int(a), int(b)) for tile, a, b, _ in tiles if tile == 0] if c == 0 else [(0, columns)]
             forth, back = self.shape.ways[c]
             for way, start in ((0, forth), (1, back)):
                 if way == 0 or start not in (-1, forth):
-                    for a, b in edges:
-                        yield c, way, a, b, weights[start + rows * a : start + rows * b].reshape(rows, b - a)
+                    yield c, way, weights[start : start + rows * columns].reshape(rows, columns)
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])
@@ -188,18 +188,18 @@ class Chain:
         """Return the trainable parameters with the shapes of ``circuit.parameters``, in SI units."""
         out: dict[str, Array] = {}
         shape, circuit, net = self.shape, self.circuit, self.net
-        for k, way, a, b, table in self._tables(net.weights, shape.tiles):
-            c, name = circuit.couplings[k], shape.blocks[k][way]
-            if not c.trainable:
-                continue
-            assert name is not None
-            g = out.setdefault(name, np.empty((len(c.rows), len(c.columns))))
-            if k:
-                g[shape.rows[k]] = table
-                continue
-            for kind, lines in enumerate(self.lines):
-                g[lines, a:b] = table[kind : self.lines.size : self.kinds]
-            g[shape.constant, a:b] = table[self.lines.size :]
+        for k, c in enumerate(circuit.couplings):
+            for name in shape.blocks[k]:
+                if c.trainable and name is not None:
+                    out[name] = np.empty((len(c.rows), len(c.columns)))
+        first = shape.blocks[0][0]
+        if first in out:
+            for line, a, b, row in self._first_rows(net.first):
+                out[first][line, a:b] = row.reshape(-1)[: b - a]
+        for k, way, table in self._tables(net.weights):
+            name = shape.blocks[k][way]
+            if name in out:
+                out[name][shape.rows[k]] = table
         for group, bank in enumerate(shape.bias):
             if bank is not None:
                 here = net.bias[shape.node[group] : shape.node[group + 1]]

@@ -320,7 +320,7 @@ class FusedEpochs:
         """
         from analogep.learning.fused.kernels.arrays import Lines
         from analogep.learning.fused.kernels.loops import train
-        from analogep.learning.fused.kernels.updates import line_currents
+        from analogep.learning.fused.kernels.first import line_currents
 
         if not len(order):
             return 0
@@ -328,7 +328,7 @@ class FusedEpochs:
         began = time.perf_counter()
         net, lines = self.chain.net, Lines(self.data, self.chain.extra)
         order = np.ascontiguousarray(order, dtype=np.int64)
-        line_currents(net, lines, order[: self.batch], self._into[0])
+        line_currents(net, lines, order[: self.batch], self._work[0].front, self._into[0])
         status, counter = np.zeros(2, np.int64), np.zeros(1, np.int64)
         shared = (
             counter, self._owners(threads), net, lines, self.targets, self.tolerance, order, self.batch,
@@ -372,7 +372,7 @@ class FusedEpochs:
         threads = self.choice.most
         edges = [BLOCK * (len(lines) * k // (threads * BLOCK)) for k in range(threads)] + [len(lines)]
         net, stop, samples = self.chain.net, self._stop(0), np.arange(len(lines))
-        rooms = [reading_room(net, BLOCK, out.shape[1]) for _ in range(threads)]
+        rooms = [reading_room(net, lines.shape[1], BLOCK, out.shape[1]) for _ in range(threads)]
         _together(threads, lambda k: predict(net, data, stop, edges[k], edges[k + 1], samples, rooms[k], out))
         found = out.astype(np.float64)
         failed = np.flatnonzero(np.isnan(found).any(axis=1))

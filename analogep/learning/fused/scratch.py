@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.learning.fused.kernels.arrays import Grip, Net, Nudging, Phase, Reading, Stop, Work
+from analogep.learning.fused.kernels.arrays import Front, Grip, Net, Nudging, Phase, Reading, Stop, Work
+from analogep.learning.fused.kernels.first import update_constant, update_first
 from analogep.learning.fused.kernels.intrinsics.pointers import address
 from analogep.learning.fused.kernels.phases import hold, relax, twist, with_junctions
-from analogep.learning.fused.kernels.updates import update_constant, update_first, update_inner
+from analogep.learning.fused.kernels.updates import update_inner
+from analogep.learning.fused.layout import BLOCK_LINES, COLUMNS, aligned, rounded
 
 Real = NDArray[Any]
 
@@ -47,16 +49,35 @@ def _relax(net: Net, phase: Phase, grip: Grip, nudging: Nudging, extra: Real) ->
     return address(relax, 0, 0, 0, 0, into, 0, extra, grip, nudging, Stop(0, 0.0, 0.0), net, phase)
 
 
-def _updates(net: Net) -> tuple[int, int, int]:
+def front_room(net: Net, features: int, batch: int) -> Front:
+    """Return room for the first crossbar of so many lines, without their negated half, and for such batches."""
+    widest = max(int(b - a) for c, a, b, _ in net.tiles if c == 0)
+    width, samples, blocks = rounded(widest, COLUMNS), rounded(batch, 4), -(-features // BLOCK_LINES)
+    dtype = net.weights.dtype
+
+    def zeros(size: int) -> Real:
+        out = aligned(size, dtype)
+        out[:] = 0
+        return out
+
+    return Front(
+        volts=np.zeros((2, samples, blocks * BLOCK_LINES), dtype),
+        lit=np.zeros((2, samples // 4, blocks), np.bool_),
+        shift=zeros(samples * width),
+        base=zeros(5 * width),
+        sums=zeros(width),
+        fresh=zeros(samples * width),
+    )
+
+
+def _updates(net: Net, front: Front) -> tuple[int, int, int]:
     """Return the addresses of the updates of lines, of constant lines and of crossbars between groups."""
     dtype = net.weights.dtype
     number, index = dtype.type(0), np.zeros(1, np.int64)
-    line, table, tables = (np.zeros((1,) * k, dtype) for k in (1, 2, 3))
-    first = address(
-        update_first, tables, table, index, index, table, line, number, number, line, table, line, tables
-    )
+    line, table = (np.zeros((1,) * k, dtype) for k in (1, 2))
+    first = address(update_first, line, 0, 0, front, 0, 0, 0, 0, number, number)
     inner = address(update_inner, table, 0, *(table,) * 4, *(number,) * 3, 0, line, line, line, index, net.mutual)
-    constant = address(update_constant, table, line, 0, 0, table, line, number, number, line, table)
+    constant = address(update_constant, line, line, 0, 0, front, 0, number, number)
     return first, constant, inner
 
 
@@ -79,7 +100,7 @@ def training_room(
         Whether couplings are turned round in the nudged phases.
     """
     rows, widest = _most(net)
-    first, dtype = int(net.shape[0, 2]), net.weights.dtype
+    dtype = net.weights.dtype
 
     def zeros(*shape: int) -> Real:
         return np.zeros(shape, dtype)
@@ -87,7 +108,8 @@ def training_room(
     wanted, error = zeros(batch, outputs), zeros(batch, outputs)
     off, extra = zeros(lanes), zeros(len(free))
     rest, grip, quiet = _phase(free, net, batch), _grip(net), Nudging(off, wanted, off, error)
-    first_update, constant_update, inner_update = _updates(net)
+    front = front_room(net, features, batch)
+    first_update, constant_update, inner_update = _updates(net, front)
     return Work(
         rest=rest,
         pushed=_phase(nudged, net, lanes * batch),
@@ -96,10 +118,7 @@ def training_room(
         nudging=Nudging(zeros(lanes), wanted, zeros(lanes), error),
         extra=extra,
         tables=zeros(7, batch + 1, max(rows, widest)),
-        shift=zeros((batch + 3) * first),
-        fresh=zeros(batch * first),
-        level=zeros(first),
-        volts=zeros(2, batch + 3, features),
+        front=front,
         scratch=zeros(2 * widest),
         live=np.zeros(batch + 4, np.int64),
         hold=address(hold, net, grip),
@@ -111,15 +130,16 @@ def training_room(
     )
 
 
-def reading_room(net: Net, block: int, outputs: int) -> Reading:
-    """Return a thread's room for the free phases of ``block`` samples a time."""
+def reading_room(net: Net, features: int, block: int, outputs: int) -> Reading:
+    """Return a thread's room for the free phases of ``block`` samples a time, of so many lines of the data."""
     nodes, dtype = int(net.node[-1]), net.weights.dtype
     off, none = np.zeros(1, dtype), np.zeros((block, outputs), dtype)
     phase, extra = _phase(np.zeros(block * nodes, dtype), net, block), np.zeros(block * nodes, dtype)
     grip, quiet = _grip(net), Nudging(off, none, off, none)
     into = np.zeros((block, int(net.shape[0, 2])), dtype)
+    front = front_room(net, features, block)
     return Reading(
-        phase, grip, quiet, extra, into, address(hold, net, grip), _relax(net, phase, grip, quiet, extra)
+        front, phase, grip, quiet, extra, into, address(hold, net, grip), _relax(net, phase, grip, quiet, extra)
     )
 
 

@@ -19,6 +19,7 @@ from analogep.devices import (
     SinhResistor,
     TanhNeuron,
 )
+from analogep.learning.fused.layout import COLUMNS, rounded
 from analogep.learning.scaling import energy_scale
 from analogep.solve.groups import layered_plan
 from analogep.solve.model import model_for
@@ -30,7 +31,7 @@ TILE = 512
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
 SHARE = 256
-"""Columns of the first crossbar that are worth a tile, and so a thread, of their own."""
+"""Columns of the first crossbar that are worth a tile, and so a thread, of their own; twice as many are two tiles."""
 
 
 class NotAChain(Exception):
@@ -64,9 +65,9 @@ class Shape:
         rows there: its lines are clamped.
     ways
         Where the tables of its two directions begin in the weights, (C, 2): the same of conductances and of
-        symmetric transconductances, −1 where there is no way back, as in the first crossbar.
+        symmetric transconductances, −1 where there is no way back, or none at all, as in the first crossbar.
     size
-        Number of weights.
+        Number of weights, those of the first crossbar apart.
     mutual
         Whether the crossbars are of transconductances, which load no node.
     reciprocal
@@ -160,8 +161,7 @@ def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
         raise NotAChain(f"a row of crossbar {first.name} follows an input without being one")
     if isinstance(first, TransconductanceCrossbar) and not set(first.values) <= {"transconductance", "forward"}:
         raise NotAChain(f"crossbar {first.name}, the first, has a matrix that drives its clamped rows")
-    forth, _ = matrices(first)
-    shape, ways, start = [(0, 0, len(first.columns))], [(0, -1)], forth.size
+    shape, ways, start = [(0, 0, len(first.columns))], [(-1, -1)], 0
     order: list[Index] = [np.arange(0)]
     row_t, row_w, row_known = [], [], []
     at = 0
@@ -233,7 +233,8 @@ def cut_into_tiles(columns: list[int], rows: list[int], first_tiles: int) -> tup
     """Return the tiles of crossbars with so many columns and rows, where their row sums start, and how many."""
     tiles, starts, total = [], [], 0
     for c, width in enumerate(columns):
-        size = -(-width // max(1, min(first_tiles, width // SHARE))) if c == 0 else TILE
+        parts = max(min(first_tiles, width // SHARE), width // (2 * SHARE), 1)
+        size = rounded(-(-width // parts), COLUMNS) if c == 0 else TILE
         edges = [*range(0, width, size), width]
         tiles += [(c, a, b, k) for k, (a, b) in enumerate(pairwise(edges))]
         starts.append(total)

@@ -17,8 +17,8 @@ class Net(NamedTuple):
 
     ``node`` (groups + 1,), ``shape`` (crossbars, 3): first and last of its rows in the row arrays, and columns;
     ``ways`` (crossbars, 2): where its tables forth and back begin, −1 for none. ``mutual`` is 1 for crossbars of
-    transconductances, which load no node. ``weights`` are flat: the first crossbar tile by tile, (lines, kinds,
-    columns of the tile) and then its constant lines, the others row by row. ``sums`` (n,) are column sums,
+    transconductances, which load no node. ``first`` is flat and holds the first crossbar as
+    :class:`~..layout.FirstCrossbar` says, ``weights`` the others row by row. ``sums`` (n,) are column sums,
     ``shares`` row sums by tile from ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number
     within the crossbar. ``leak``, ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained
     currents [A] of each node; ``low`` and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have
@@ -33,6 +33,7 @@ class Net(NamedTuple):
     shape: Index
     ways: Index
     mutual: int
+    first: Real
     weights: Real
     sums: Real
     shares: Real
@@ -139,14 +140,31 @@ class Nudging(NamedTuple):
     error: Real
 
 
+class Front(NamedTuple):
+    """Room for the first crossbar: that of batches of B samples, Q quads, and of tiles with up to W columns.
+
+    ``volts`` (2, 4 Q, lines) [V] are the voltages of its lines for this batch and the next, those of missing
+    samples and lines being zero; ``lit`` (2, Q, blocks) is where four by four are not all zero. ``shift``
+    (4 Q · W,) is what an update takes off per volt of a line, sample by sample; ``base`` (5 W,) what it takes off
+    anyway, and then what samples so far add to this for each of four lines; ``sums`` (W,) are a tile's column
+    sums, ``fresh`` (4 Q · W,) [A] the next batch's currents.
+    """
+
+    volts: Real
+    lit: NDArray[np.bool_]
+    shift: Real
+    base: Real
+    sums: Real
+    fresh: Real
+
+
 class Work(NamedTuple):
     """What one thread needs to train batches of B samples; its phases ``rest`` and ``pushed`` share their states.
 
     ``grip`` is what holds the nodes, ``quiet`` the free phase's nudging and ``nudging`` the nudged ones'.
     ``extra`` (B n,) [A] turns couplings round. ``tables`` (7, B + 1, most rows or columns) hold differences and
     sums of the phases [V] along a crossbar's rows, along its columns and along those of one tile, and zeros.
-    ``shift``, ``fresh`` and ``level`` serve the first crossbar, ``volts`` (2, B + 3, F) its lines; ``scratch`` and
-    ``live`` (B + 4,) serve updates.
+    ``front`` serves the first crossbar, ``scratch`` and ``live`` (B + 4,) the updates of others.
     The rest are addresses of the functions of these names; that of ``twist`` is 0 where nothing is turned round.
     """
 
@@ -157,10 +175,7 @@ class Work(NamedTuple):
     nudging: Nudging
     extra: Real
     tables: Real
-    shift: Real
-    fresh: Real
-    level: Real
-    volts: Real
+    front: Front
     scratch: Real
     live: Index
     hold: int
@@ -174,6 +189,7 @@ class Work(NamedTuple):
 class Reading(NamedTuple):
     """What one thread needs to find free phases of B samples a time: as in :class:`Work`, ``into`` (B, n0) [A]."""
 
+    front: Front
     phase: Phase
     grip: Grip
     quiet: Nudging

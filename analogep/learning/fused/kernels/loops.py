@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 
+from analogep.learning.fused.kernels.first import light, line_currents
 from analogep.learning.fused.kernels.intrinsics.pointers import through
 from analogep.learning.fused.kernels.intrinsics.sync import add, barrier
-from analogep.learning.fused.kernels.intrinsics.views import matrices, matrix, span
-from analogep.learning.fused.kernels.updates import line_currents, turn
+from analogep.learning.fused.kernels.intrinsics.views import matrix, span
+from analogep.learning.fused.kernels.updates import turn
+from analogep.learning.fused.layout import COLUMNS
 from analogep.solve.compiled import compiled
 
 
@@ -80,10 +82,12 @@ def train(  # type: ignore[no-untyped-def]
     dr, sr, dc, sc, near, far, still = (
         tables[0], tables[1], tables[2], tables[3], tables[4], tables[5], tables[6]
     )  # fmt: skip
-    scratch, live, volts, extra, level = work.scratch, work.live, work.volts, work.extra, work.level
+    front, scratch, live, extra = work.front, work.scratch, work.live, work.extra
+    shift, base, sums, fresh = front.shift, front.base, front.sums, front.fresh
     last_node = net.node[crossbars - 1]
     top = nodes - last_node
     features, constants = lines.data.shape[1], len(lines.extra)
+    depth = 4 * front.lit.shape[2] * net.kinds + constants
     passed = 0
     for u in range((len(order) + batch - 1) // batch):
         now = span(order, u * batch, min((u + 1) * batch, len(order)))
@@ -161,6 +165,7 @@ def train(  # type: ignore[no-untyped-def]
         passed = barrier(counter, threads, passed)
         if status[0] != 0:
             return
+        lighted = False
         for t in range(len(net.tiles)):
             if owner[t] != thread:
                 continue
@@ -178,40 +183,35 @@ def train(  # type: ignore[no-untyped-def]
             if c == 0:
                 rate = sign * step.rates[c, 0] / kind(many)
                 lo, hi = step.bounds[c, 0, 0], step.bounds[c, 0, 1]
-                width = last - first
-                shift = matrix(work.shift, 0, batch + 3, width)
-                fresh = matrix(work.fresh, 0, batch, width)
-                for b in range(many):
+                slot = u % 2
+                if not lighted:
+                    if u == 0:
+                        light(lines.data, now, front, slot)
+                    light(lines.data, nxt, front, 1 - slot)
+                    lighted = True
+                columns = last - first
+                width = (columns + COLUMNS - 1) // COLUMNS * COLUMNS
+                for b in range((many + 3) // 4 * 4):
                     for j in range(width):
-                        shift[b, j] = kind(-2) * rate * dc[b, first + j]
-                for b in range(many, many + 3):
-                    for j in range(width):
-                        shift[b, j] = zero
+                        here = b < many and j < columns
+                        shift[b * width + j] = kind(-2) * rate * dc[b, first + j] if here else zero
                 for j in range(width):
                     total = zero
-                    for b in range(0 if net.mutual else many):
+                    for b in range(0 if net.mutual or j >= columns else many):
                         total += dc[b, first + j] * sc[b, first + j]
-                    level[j] = rate * total
-                count = features * net.kinds
-                place = first * (count + constants)
-                table = matrices(net.weights, place, features, net.kinds, width)
-                sums = span(net.sums, n0 + first, n0 + last)
-                push = span(level, 0, width)
+                    base[j] = rate * total
+                place = first * depth
+                table = span(net.first, place, place + (depth - constants) * width)
                 through(
-                    work.update_first,
-                    (table, lines.data, now, nxt, shift, push, lo, hi, sums, fresh, scratch, volts),
+                    work.update_first, (table, net.kinds, features, front, slot, many, len(nxt), width, lo, hi)
                 )
-                place += count * width
-                ends2 = matrix(net.weights, place, constants, width)
-                through(
-                    work.update_constant, (ends2, lines.extra, many, len(nxt), shift, level, lo, hi, sums, fresh)
-                )
+                table = span(net.first, place + (depth - constants) * width, place + depth * width)
+                through(work.update_constant, (table, lines.extra, many, len(nxt), front, width, lo, hi))
                 for b in range(len(nxt)):
-                    for j in range(width):
-                        into[(u + 1) % 2, b, first + j] = fresh[b, j]
-                if net.mutual:
-                    for j in range(width):
-                        sums[j] = zero
+                    for j in range(columns):
+                        into[(u + 1) % 2, b, first + j] = fresh[b * width + j]
+                for j in range(columns):
+                    net.sums[n0 + first + j] = zero if net.mutual else sums[j]
                 continue
             r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
             p0 = net.node[c - 1]
@@ -268,7 +268,7 @@ def predict(net, lines, stop, first, last, samples, reading, outputs):  # type: 
     top = net.node[groups] - last_node
     for start in range(first, last, block):
         now = span(samples, start, min(start + block, last))
-        line_currents(net, lines, now, into)
+        line_currents(net, lines, now, reading.front, into)
         for k in range(len(phase.state)):
             phase.state[k] = 0
         through(

@@ -1,107 +1,12 @@
-"""One pass over a crossbar: update, clip, and the sums and currents that the next batch needs.
+"""One pass over a crossbar between groups: update, clip, and the sums that the next batch needs.
 
 These loops are elementwise over columns, so that their bits do not depend on where a tile begins.
 """
 
 from __future__ import annotations
 
-from analogep.learning.fused.kernels.intrinsics.views import matrices, matrix, part, span
+from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
 from analogep.solve.compiled import ELEMENTWISE, SUMS, compiled
-
-
-@compiled(fastmath=ELEMENTWISE, borrows=True)
-def update_first(table, data, now, nxt, shift, level, lo, hi, sums, into, scratch, volts):  # type: ignore[no-untyped-def]
-    """Update a tile of C columns of the first crossbar, and make the next batch's currents ``into`` it (B, C).
-
-    ``table`` is (F, K, C): K = 2 for lines at ±x, else 1. With the voltage u of a line, g ← clip(g − u·shift −
-    level). ``data`` (S, F) holds the lines' voltages, ``now`` and ``nxt`` the samples of the two batches;
-    ``shift`` has three more rows than ``now``, all zero; ``volts`` (2, B + 3, F) is scratch.
-    """
-    features, kinds, size = table.shape
-    batch, more = len(now), len(nxt)
-    zero = table.dtype.type(0)
-    for b in range(batch + 3):
-        for i in range(features):
-            volts[0, b, i] = data[now[b], i] if b < batch else zero
-    for b in range(more):
-        for i in range(features):
-            volts[1, b, i] = data[nxt[b], i]
-    for j in range(size):
-        sums[j] = zero
-    for b in range(more):
-        for j in range(size):
-            into[b, j] = zero
-    for i in range(features):
-        lit = False
-        for q in range(0, batch, 4):
-            u0, u1, u2, u3 = volts[0, q, i], volts[0, q + 1, i], volts[0, q + 2, i], volts[0, q + 3, i]
-            if u0 != 0 or u1 != 0 or u2 != 0 or u3 != 0:
-                if lit:
-                    for j in range(size):
-                        scratch[j] += (u0 * shift[q, j] + u1 * shift[q + 1, j]) + (
-                            u2 * shift[q + 2, j] + u3 * shift[q + 3, j]
-                        )
-                else:
-                    for j in range(size):
-                        scratch[j] = (u0 * shift[q, j] + u1 * shift[q + 1, j]) + (
-                            u2 * shift[q + 2, j] + u3 * shift[q + 3, j]
-                        )
-                    lit = True
-        if kinds == 2:
-            if lit:
-                for j in range(size):
-                    a = min(max(table[i, 0, j] - (level[j] + scratch[j]), lo), hi)
-                    c = min(max(table[i, 1, j] - (level[j] - scratch[j]), lo), hi)
-                    table[i, 0, j] = a
-                    table[i, 1, j] = c
-                    sums[j] += a + c
-            else:
-                for j in range(size):
-                    a = min(max(table[i, 0, j] - level[j], lo), hi)
-                    c = min(max(table[i, 1, j] - level[j], lo), hi)
-                    table[i, 0, j] = a
-                    table[i, 1, j] = c
-                    sums[j] += a + c
-            for b in range(more):
-                u = volts[1, b, i]
-                if u != 0:
-                    for j in range(size):
-                        into[b, j] += u * (table[i, 0, j] - table[i, 1, j])
-        else:
-            if lit:
-                for j in range(size):
-                    a = min(max(table[i, 0, j] - (level[j] + scratch[j]), lo), hi)
-                    table[i, 0, j] = a
-                    sums[j] += a
-            else:
-                for j in range(size):
-                    a = min(max(table[i, 0, j] - level[j], lo), hi)
-                    table[i, 0, j] = a
-                    sums[j] += a
-            for b in range(more):
-                u = volts[1, b, i]
-                if u != 0:
-                    for j in range(size):
-                        into[b, j] += u * table[i, 0, j]
-
-
-@compiled(fastmath=ELEMENTWISE, borrows=True)
-def update_constant(table, extra, many, nxt, shift, level, lo, hi, sums, into):  # type: ignore[no-untyped-def]
-    """Update a tile of the first crossbar's constant lines ``table`` (E, C), after :func:`update_first`."""
-    lines, size = table.shape
-    for i in range(lines):
-        line = table[i]
-        for j in range(size):
-            push = table.dtype.type(0)
-            for b in range(many):
-                push += shift[b, j]
-            a = min(max(line[j] - (extra[i] * push + level[j]), lo), hi)
-            line[j] = a
-            sums[j] += a
-        for b in range(nxt):
-            row = into[b]
-            for j in range(size):
-                row[j] += extra[i] * line[j]
 
 
 @compiled(fastmath=SUMS, inner=True)
@@ -198,36 +103,3 @@ def turn(net, c):  # type: ignore[no-untyped-def]
         for r in range(rows):
             for j in range(width):
                 flipped[j, r] = table[r, j]
-
-
-@compiled(fastmath=ELEMENTWISE, borrows=True)
-def line_currents(net, lines, samples, into):  # type: ignore[no-untyped-def]
-    """Set the current (B, n0) of the clamped lines into the first group, in the order in which updates do."""
-    features, constants = lines.data.shape[1], len(lines.extra)
-    count = features * net.kinds
-    for t in range(len(net.tiles)):
-        if net.tiles[t, 0] != 0:
-            continue
-        first, width = net.tiles[t, 1], net.tiles[t, 2] - net.tiles[t, 1]
-        place = first * (count + constants)
-        table = matrices(net.weights, place, features, net.kinds, width)
-        place += count * width
-        for b in range(len(samples)):
-            row = part(into, b, first, first + width)
-            for j in range(width):
-                row[j] = 0
-            for i in range(features):
-                u = lines.data[samples[b], i]
-                if u != 0:
-                    plus = table[i, 0]
-                    if net.kinds == 2:
-                        minus = table[i, 1]
-                        for j in range(width):
-                            row[j] += u * (plus[j] - minus[j])
-                    else:
-                        for j in range(width):
-                            row[j] += u * plus[j]
-            for i in range(constants):
-                line = span(net.weights, place + i * width, place + (i + 1) * width)
-                for j in range(width):
-                    row[j] += lines.extra[i] * line[j]

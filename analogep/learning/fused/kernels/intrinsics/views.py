@@ -56,16 +56,6 @@ def matrix(typingctx, numbers, start, rows, columns):  # type: ignore[no-untyped
 
 
 @intrinsic
-def matrices(typingctx, numbers, start, count, rows, columns):  # type: ignore[no-untyped-def]
-    """Return the tables (count, rows, columns) that begin at ``start`` of a flat array."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return _at(context, builder, signature, args, args[1], list(args[2:]))
-
-    return types.Array(numbers.dtype, 3, "C")(numbers, *[types.intp] * 4), generate
-
-
-@intrinsic
 def part(typingctx, rows, row, start, stop):  # type: ignore[no-untyped-def]
     """Return rows[row, start:stop] of a table."""
 
