@@ -37,8 +37,9 @@ import numpy as np
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError
-from analogep.learning.fused.layout import aligned
-from analogep.learning.fused.kernels.first import update_first
+from analogep.learning.fused.kernels.first import light, update_first
+from analogep.learning.fused.layout import COLUMNS, aligned
+from analogep.learning.fused.scratch import front_room
 from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
 from analogep.training import build_problem, load_config
@@ -234,6 +235,22 @@ def add(a, c, times):  # type: ignore[no-untyped-def]
                 line[j] += c
 
 
+@compiled
+def first_updates(net, pixels, batches, front, one, lo, hi):  # type: ignore[no-untyped-def]
+    """Update the first crossbar, which has no constant line, with one batch (B,) after the other."""
+    features, size = pixels.shape[1], batches.shape[1]
+    light(pixels, batches[0], front, 0)
+    for u in range(len(batches) - 1):
+        light(pixels, batches[u + 1], front, (u + 1) % 2)
+        for t in range(len(net.tiles)):
+            if net.tiles[t, 0] == 0:
+                width = (net.tiles[t, 2] - net.tiles[t, 1] + COLUMNS - 1) // COLUMNS * COLUMNS
+                depth = 4 * front.lit.shape[2] * net.kinds
+                start = net.tiles[t, 1] * depth
+                table = net.first[start : start + depth * width]
+                update_first(table, one, net.kinds, features, front, u % 2, size, size, width, lo, hi, 0)
+
+
 def passes(a: np.ndarray, times: int, threads: int) -> None:
     """Add a constant to all of ``a`` so many times, each thread to rows of its own."""
     parts = np.array_split(a, threads)
@@ -256,29 +273,21 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
         batch, hidden = of.config.training.batch, first[1]
         rng = np.random.default_rng(0)
         data = of.train.single(dtype=np.float32)
-        weights = aligned(2 * data.shape[1] * hidden, np.dtype(np.float32)).reshape(data.shape[1], 2, hidden)
-        weights[:] = rng.uniform(0.1, 0.2, weights.shape)
-        plain = aligned(weights.size, np.dtype(np.float32)).reshape(first)
-        plain[:] = weights.reshape(first)
+        plain = aligned(data.shape[1] * 2 * hidden, np.dtype(np.float32)).reshape(first)
+        plain[:] = rng.uniform(0.1, 0.2, first)
         rows_of_all = sum(c.conductance.size for c in of.circuit.crossbars) // hidden
         whole = np.full((rows_of_all, hidden), 0.1, np.float32)
-        shift = np.zeros((batch + 3, hidden), np.float32)
-        shift[:batch] = rng.uniform(-1e-9, 1e-9, (batch, hidden))
-        level, sums, scratch = np.zeros((3, hidden), np.float32)
-        into = np.zeros((batch, hidden), np.float32)
-        volts = np.zeros((2, batch + 3, data.shape[1]), np.float32)
-        lo, hi, times = np.float32(0), np.float32(np.inf), 20 if quick else 50
+        net = fused(of).epochs.chain.net
+        front = front_room(net, data.shape[1], batch)
+        front.shift[:] = rng.uniform(-1e-9, 1e-9, front.shift.shape)
+        times = 20 if quick else 50
         place = orders(len(data), batch, 1)
         batches = [next(place) for _ in range(times + 1)]
 
         def update(
-            pixels: np.ndarray,
-            args: tuple[Any, ...] = (shift, level, lo, hi, sums, into, scratch, volts),
-            table: np.ndarray = weights,
-            batches: list[np.ndarray] = batches,
+            pixels: np.ndarray, net: Any = net, front: Any = front, batches: list[np.ndarray] = batches
         ) -> None:
-            for now, nxt in pairwise(batches):
-                update_first(table, pixels, now, nxt, *args)
+            first_updates(net, pixels, np.array(batches), front, np.float32(1), np.float32(0), np.float32(np.inf))
 
         def dark(run: Callable[..., None] = update, pixels: np.ndarray = np.zeros_like(data)) -> None:  # noqa: B008
             run(pixels)

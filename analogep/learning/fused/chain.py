@@ -17,18 +17,7 @@ from analogep.solve.layered import layered_model, node_bounds
 from analogep.solve.model import model_for
 
 NARROW = 32
-"""Columns up to which a crossbar is also kept the other way round, so that inner loops are long."""
-
-
-def _narrow(shape: Index, ways: Index, dtype: np.dtype[np.floating]) -> tuple[Index, NDArray[np.floating]]:
-    """Return where tables (C, 2) of few columns are kept by columns, −1 for the others, and room for them."""
-    sizes = np.where(shape[:, 2] <= NARROW, (shape[:, 1] - shape[:, 0]) * shape[:, 2], 0)
-    own = np.stack([sizes > 0, (sizes > 0) & (ways[:, 1] >= 0) & (ways[:, 1] != ways[:, 0])], axis=1)
-    starts = np.cumsum(own * sizes[:, None]).reshape(own.shape) - own * sizes[:, None]
-    flip = np.where(own, starts, -1)
-    shared = (ways[:, 1] == ways[:, 0]) & own[:, 0]
-    flip[shared, 1] = flip[shared, 0]
-    return flip.astype(np.int64), np.zeros(max(int((own * sizes[:, None]).sum()), 1), dtype)
+"""Columns up to which a crossbar lies column by column, so that inner loops are long."""
 
 
 class Chain:
@@ -70,6 +59,7 @@ class Chain:
         self.kinds = 2 if doubled else 1
         self.lines = shape.lines.reshape(self.kinds, -1)
         known = model.known_voltages(np.zeros((1, len(circuit.input_nodes))))
+        self.turned = shape.shape[:, 2] <= NARROW
         self.layout = FirstCrossbar(self.lines.shape[1], self.kinds, len(shape.constant))
         self.extra = known[0, circuit.couplings[0].rows[shape.constant]].astype(dtype)
         order = np.concatenate([model.plan.unknown[c.columns] for c in circuit.couplings])
@@ -112,7 +102,7 @@ class Chain:
             shape.partner,
             shape.position,
             int(np.array_equal(shape.position, np.arange(len(circuit.output_pairs)))),
-            *_narrow(shape.shape, shape.ways, dtype),
+            self.turned.astype(np.int64),
             np.ones(NARROW, dtype),
             junctions_address(self.dtype, lm.junctions, fixed) if any(law) else 0,
         )
@@ -153,7 +143,12 @@ class Chain:
             forth, back = self.shape.ways[c]
             for way, start in ((0, forth), (1, back)):
                 if way == 0 or start not in (-1, forth):
-                    yield c, way, weights[start : start + rows * columns].reshape(rows, columns)
+                    table = weights[start : start + rows * columns]
+                    yield (
+                        c,
+                        way,
+                        table.reshape(columns, rows).T if self.turned[c] else table.reshape(rows, columns),
+                    )
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])

@@ -319,8 +319,8 @@ class FusedEpochs:
             If a fixed number of sweeps drives voltages beyond all bounds.
         """
         from analogep.learning.fused.kernels.arrays import Lines
-        from analogep.learning.fused.kernels.loops import train
         from analogep.learning.fused.kernels.first import line_currents
+        from analogep.learning.fused.kernels.loops import train
 
         if not len(order):
             return 0

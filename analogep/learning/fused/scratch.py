@@ -63,6 +63,7 @@ def front_room(net: Net, features: int, batch: int) -> Front:
     return Front(
         volts=np.zeros((2, samples, blocks * BLOCK_LINES), dtype),
         lit=np.zeros((2, samples // 4, blocks), np.bool_),
+        some=zeros(blocks * BLOCK_LINES),
         shift=zeros(samples * width),
         base=zeros(5 * width),
         sums=zeros(width),
@@ -75,7 +76,7 @@ def _updates(net: Net, front: Front) -> tuple[int, int, int]:
     dtype = net.weights.dtype
     number, index = dtype.type(0), np.zeros(1, np.int64)
     line, table = (np.zeros((1,) * k, dtype) for k in (1, 2))
-    first = address(update_first, line, 0, 0, front, 0, 0, 0, 0, number, number)
+    first = address(update_first, line, number, 0, 0, front, *(0,) * 4, number, number, 0)
     inner = address(update_inner, table, 0, *(table,) * 4, *(number,) * 3, 0, line, line, line, index, net.mutual)
     constant = address(update_constant, line, line, 0, 0, front, 0, number, number)
     return first, constant, inner
@@ -117,9 +118,9 @@ def training_room(
         quiet=quiet,
         nudging=Nudging(zeros(lanes), wanted, zeros(lanes), error),
         extra=extra,
-        tables=zeros(7, batch + 1, max(rows, widest)),
+        tables=zeros(5, batch + 1, rounded(max(rows, widest), COLUMNS)),
         front=front,
-        scratch=zeros(2 * widest),
+        scratch=zeros(2 * max(rows, widest)),
         live=np.zeros(batch + 4, np.int64),
         hold=address(hold, net, grip),
         relax=_relax(net, rest, grip, quiet, extra),

@@ -31,7 +31,7 @@ TILE = 512
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
 SHARE = 256
-"""Columns of the first crossbar that are worth a tile, and so a thread, of their own; twice as many are two tiles."""
+"""Columns of the first crossbar that are worth a tile, and so a thread, of their own; twice as many are two."""
 
 
 class NotAChain(Exception):

@@ -23,9 +23,9 @@ class Net(NamedTuple):
     within the crossbar. ``leak``, ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained
     currents [A] of each node; ``low`` and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have
     junctions.
-    A narrow crossbar is also kept column by column, in ``flipped`` from ``flip`` (crossbars, 2) on, −1 for the
-    others; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last group is
-    output k. ``with_junctions`` is the address of the function of that name, 0 where no node has junctions.
+    A narrow crossbar, for which ``turned`` (crossbars,) is 1, lies in ``weights`` column by column, so that inner
+    loops are long; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last
+    group is output k. ``with_junctions`` is the address of the function of that name, 0 where no node has any.
     """
 
     kinds: int
@@ -54,8 +54,7 @@ class Net(NamedTuple):
     partner: Index
     position: Index
     plain: int
-    flip: Index
-    flipped: Real
+    turned: Index
     unit: Real
     with_junctions: int
 
@@ -144,14 +143,16 @@ class Front(NamedTuple):
     """Room for the first crossbar: that of batches of B samples, Q quads, and of tiles with up to W columns.
 
     ``volts`` (2, 4 Q, lines) [V] are the voltages of its lines for this batch and the next, those of missing
-    samples and lines being zero; ``lit`` (2, Q, blocks) is where four by four are not all zero. ``shift``
-    (4 Q · W,) is what an update takes off per volt of a line, sample by sample; ``base`` (5 W,) what it takes off
-    anyway, and then what samples so far add to this for each of four lines; ``sums`` (W,) are a tile's column
-    sums, ``fresh`` (4 Q · W,) [A] the next batch's currents.
+    samples and lines being zero; ``lit`` (2, Q, blocks) is where four by four are not all zero, ``some`` (lines,)
+    scratch for it. The others are flat, a vector of columns after the other. ``shift`` (Q, vectors, 4, vector) is
+    what an update takes off per volt of a line, for each of four samples; ``base`` (vectors, 5, vector) what it
+    takes off anyway, and this with what samples so far take off each of four lines; ``sums`` (W,) are a tile's
+    column sums, ``fresh`` (Q, vectors, 4, vector) [A] the next batch's currents.
     """
 
     volts: Real
     lit: NDArray[np.bool_]
+    some: Real
     shift: Real
     base: Real
     sums: Real
@@ -162,8 +163,8 @@ class Work(NamedTuple):
     """What one thread needs to train batches of B samples; its phases ``rest`` and ``pushed`` share their states.
 
     ``grip`` is what holds the nodes, ``quiet`` the free phase's nudging and ``nudging`` the nudged ones'.
-    ``extra`` (B n,) [A] turns couplings round. ``tables`` (7, B + 1, most rows or columns) hold differences and
-    sums of the phases [V] along a crossbar's rows, along its columns and along those of one tile, and zeros.
+    ``extra`` (B n,) [A] turns couplings round. ``tables`` (5, B + 1, most rows or columns) hold differences and
+    sums of the phases [V] along a crossbar's rows and along the columns of one tile, and zeros.
     ``front`` serves the first crossbar, ``scratch`` and ``live`` (B + 4,) the updates of others.
     The rest are addresses of the functions of these names; that of ``twist`` is 0 where nothing is turned round.
     """

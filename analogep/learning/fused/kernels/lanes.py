@@ -5,6 +5,7 @@ Lanes are samples, or samples in a nudged phase. Inner loops start at 0, which l
 
 from __future__ import annotations
 
+from analogep.learning.fused.kernels.intrinsics.vectors import larger
 from analogep.learning.fused.kernels.intrinsics.views import matrix
 from analogep.solve.compiled import FINITE, SUMS, compiled
 
@@ -122,7 +123,7 @@ def peak_of(h):  # type: ignore[no-untyped-def]
     """Return the largest magnitude."""
     most = h.dtype.type(0)
     for j in range(len(h)):
-        most = max(most, abs(h[j]))
+        most = larger(most, abs(h[j]))
     return most
 
 
@@ -141,12 +142,12 @@ def begin_lit(into, bias, steady, current):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=FINITE, inner=True)
-def row_voltages(start, stop, left, below, known, factor):  # type: ignore[no-untyped-def]
+def row_voltages(left, below, known, factor):  # type: ignore[no-untyped-def]
     """Set the voltages of some of a crossbar's rows: those of the group below, amplified, then constant lines."""
     count = len(below)
-    for r in range(start, min(stop, count)):
+    for r in range(count):
         left[r] = factor[r] * below[r]
-    for r in range(max(start, count), stop):
+    for r in range(count, len(left)):
         left[r] = known[r]
 
 

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from analogep.learning.fused.kernels.first import light, line_currents
+from analogep.learning.fused.kernels.first import light, line_currents, prepare, take
 from analogep.learning.fused.kernels.intrinsics.pointers import through
 from analogep.learning.fused.kernels.intrinsics.sync import add, barrier
-from analogep.learning.fused.kernels.intrinsics.views import matrix, span
-from analogep.learning.fused.kernels.updates import turn
+from analogep.learning.fused.kernels.intrinsics.vectors import larger, smaller
+from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
 from analogep.learning.fused.layout import COLUMNS
-from analogep.solve.compiled import compiled
+from analogep.solve.compiled import ELEMENTWISE, compiled
 
 
 @compiled(inner=True)
@@ -28,28 +28,51 @@ def _output(net, ends, k):  # type: ignore[no-untyped-def]
 
 
 @compiled(inner=True)
-def _moves(many, batch, per, betas, start, size, first, last, free, nudged, difference, total):  # type: ignore[no-untyped-def]
-    """Set difference and sum (B, n) of the two phases at the nodes ``first`` to ``last`` of one group."""
+def _moves(many, batch, per, step, start, size, first, last, free, nudged, difference, total):  # type: ignore[no-untyped-def]
+    """Set difference and sum (B + 1, n) of the two phases at the nodes ``first`` to ``last`` of one group.
+
+    Without an energy the sum is twice the free phase. Behind the samples both are zero.
+    """
+    zero = free.dtype.type(0)
     for b in range(many):
-        at = batch * start + b * size
-        to = per * batch * start + per * b * size
-        for j in range(first, last):
-            x1 = free[at + j]
-            x2 = x1
-            if betas[0] != 0:
-                x1 = nudged[to + j]
-            if betas[1] != 0:
-                x2 = nudged[to + (per - 1) * size + j]
-            difference[b, j] = x2 - x1
-            total[b, j] = x2 + x1
+        at = batch * start + b * size + first
+        rest = span(free, at, at + last - first)
+        low, high, to = rest, rest, per * batch * start + per * b * size + first
+        if step.betas[0] != 0:
+            low = span(nudged, to, to + last - first)
+        if step.betas[1] != 0:
+            to += (per - 1) * size
+            high = span(nudged, to, to + last - first)
+        moves, sums = part(difference, b, 0, last - first), part(total, b, 0, last - first)
+        for j in range(last - first):
+            moves[j] = high[j] - low[j]
+            sums[j] = high[j] + low[j]
+        for j in range(last - first if step.rule != 0 else 0):
+            sums[j] = 2 * rest[j]
+    for j in range(last - first):
+        difference[many, j] = zero
+        total[many, j] = zero
+
+
+@compiled(fastmath=ELEMENTWISE, inner=True)
+def _drive(many, rate, lo, hi, moves, bias, scratch):  # type: ignore[no-untyped-def]
+    """Change the currents (n,) into some nodes by ``rate`` times what the batch moves these."""
+    pushed = span(scratch, 0, len(bias))
+    for j in range(len(bias)):
+        pushed[j] = 0
+    for b in range(many):
+        row = part(moves, b, 0, len(bias))
+        for j in range(len(bias)):
+            pushed[j] += row[j]
+    for j in range(len(bias)):
+        bias[j] = smaller(larger(bias[j] + rate * pushed[j], lo), hi)
 
 
 @compiled(inner=True)
-def _twice(many, batch, start, size, first, last, free, total):  # type: ignore[no-untyped-def]
-    """Set twice the free phase's voltages (B, n) at the nodes ``first`` to ``last`` of one group."""
-    for b in range(many):
-        for j in range(first, last):
-            total[b, j] = 2 * free[batch * start + b * size + j]
+def _copy(into, source):  # type: ignore[no-untyped-def]
+    """Copy numbers."""
+    for j in range(len(into)):
+        into[j] = source[j]
 
 
 @compiled(borrows=True)
@@ -79,11 +102,8 @@ def train(  # type: ignore[no-untyped-def]
     per = len(conductance)
     way = np.int64(0 if step.rule != 2 else 1)
     tables, none = work.tables, np.int64(0)
-    dr, sr, dc, sc, near, far, still = (
-        tables[0], tables[1], tables[2], tables[3], tables[4], tables[5], tables[6]
-    )  # fmt: skip
+    dr, sr, near, far, still = tables[0], tables[1], tables[2], tables[3], tables[4]
     front, scratch, live, extra = work.front, work.scratch, work.live, work.extra
-    shift, base, sums, fresh = front.shift, front.base, front.sums, front.fresh
     last_node = net.node[crossbars - 1]
     top = nodes - last_node
     features, constants = lines.data.shape[1], len(lines.extra)
@@ -113,8 +133,12 @@ def train(  # type: ignore[no-untyped-def]
                 size = net.node[g + 1] - net.node[g]
                 for b in range(b0, b1):
                     at = batch * net.node[g] + b * size
-                    for j in range(size):
-                        free[at + j] = kept[now[b], net.node[g] + j] if len(kept) else zero
+                    own = span(free, at, at + size)
+                    if len(kept):
+                        _copy(own, part(kept, now[b], net.node[g], net.node[g + 1]))
+                    else:
+                        for j in range(size):
+                            own[j] = zero
             through(work.relax, (b0, b1, batch, one, lit, none, extra, grip, quiet, stop, net, rest))
             if step.rule == 2:
                 through(work.twist, (b0, b1, batch, net, rest, extra))
@@ -146,13 +170,12 @@ def train(  # type: ignore[no-untyped-def]
                 for g in range(crossbars):
                     size = net.node[g + 1] - net.node[g]
                     at = batch * net.node[g] + b * size
+                    own = span(free, at, at + size)
                     for p in range(per):
                         to = per * batch * net.node[g] + (per * b + p) * size
-                        for j in range(size):
-                            nudged[to + j] = free[at + j]
+                        _copy(span(nudged, to, to + size), own)
                     if len(kept) and rest.settled[b] >= 0:
-                        for j in range(size):
-                            kept[now[b], net.node[g] + j] = free[at + j]
+                        _copy(part(kept, now[b], net.node[g], net.node[g + 1]), own)
             through(
                 work.relax,
                 (per * b0, per * b1, per * batch, per, lit, way, extra, grip, nudging, halt, net, pushed),
@@ -170,71 +193,54 @@ def train(  # type: ignore[no-untyped-def]
             if owner[t] != thread:
                 continue
             c, first, last = net.tiles[t, 0], net.tiles[t, 1], net.tiles[t, 2]
-            size, n0 = net.shape[c, 2], net.node[c]
-            _moves(many, batch, per, step.betas, n0, size, first, last, free, nudged, dc, sc)
-            if step.rule != 0:
-                _twice(many, batch, n0, size, first, last, free, sc)
-            for j in range(first, last):
-                total = zero
-                for b in range(many):
-                    total += dc[b, j]
-                new = net.bias[n0 + j] + sign * step.bias_rates[c] * total / kind(many)
-                net.bias[n0 + j] = min(max(new, step.bias_bounds[c, 0]), step.bias_bounds[c, 1])
+            size, n0, columns = net.shape[c, 2], net.node[c], last - first
+            _moves(many, batch, per, step, n0, size, first, last, free, nudged, near, far)
+            rate = sign * step.bias_rates[c] / kind(many)
+            lo, hi = step.bias_bounds[c, 0], step.bias_bounds[c, 1]
+            _drive(many, rate, lo, hi, near, span(net.bias, n0 + first, n0 + last), scratch)
+            sums = span(net.sums, n0 + first, n0 + last)
             if c == 0:
-                rate = sign * step.rates[c, 0] / kind(many)
-                lo, hi = step.bounds[c, 0, 0], step.bounds[c, 0, 1]
                 slot = u % 2
                 if not lighted:
                     if u == 0:
                         light(lines.data, now, front, slot)
                     light(lines.data, nxt, front, 1 - slot)
                     lighted = True
-                columns = last - first
                 width = (columns + COLUMNS - 1) // COLUMNS * COLUMNS
-                for b in range((many + 3) // 4 * 4):
-                    for j in range(width):
-                        here = b < many and j < columns
-                        shift[b * width + j] = kind(-2) * rate * dc[b, first + j] if here else zero
-                for j in range(width):
-                    total = zero
-                    for b in range(0 if net.mutual or j >= columns else many):
-                        total += dc[b, first + j] * sc[b, first + j]
-                    base[j] = rate * total
-                place = first * depth
-                table = span(net.first, place, place + (depth - constants) * width)
-                through(
-                    work.update_first, (table, net.kinds, features, front, slot, many, len(nxt), width, lo, hi)
+                prepare(
+                    many, columns, width, sign * step.rates[c, 0] / kind(many), 1 - net.mutual, near, far, front
                 )
-                table = span(net.first, place + (depth - constants) * width, place + depth * width)
-                through(work.update_constant, (table, lines.extra, many, len(nxt), front, width, lo, hi))
+                lo, hi = step.bounds[c, 0, 0], step.bounds[c, 0, 1]
+                place = first * depth
+                lines_of = span(net.first, place, place + (depth - constants) * width)
+                bounded = np.int64(hi < np.inf)
+                arguments = (
+                    lines_of, kind(1), net.kinds, features, front, slot, many, len(nxt), width, lo, hi, bounded
+                )  # fmt: skip
+                through(work.update_first, arguments)
+                ends_of = span(net.first, place + (depth - constants) * width, place + depth * width)
+                through(work.update_constant, (ends_of, lines.extra, many, len(nxt), front, width, lo, hi))
                 for b in range(len(nxt)):
-                    for j in range(columns):
-                        into[(u + 1) % 2, b, first + j] = fresh[b * width + j]
-                for j in range(columns):
-                    net.sums[n0 + first + j] = zero if net.mutual else sums[j]
+                    take(front.fresh, width, b, part(into[(u + 1) % 2], b, first, last))
+                if not net.mutual:
+                    _copy(sums, front.sums)
                 continue
             r0, height = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
             p0 = net.node[c - 1]
             below = n0 - p0
-            _moves(many, batch, per, step.betas, p0, below, none, below, free, nudged, dr, sr)
-            if step.rule != 0:
-                _twice(many, batch, p0, below, none, below, free, sr)
+            _moves(many, batch, per, step, p0, below, none, below, free, nudged, dr, sr)
             for b in range(many):
+                moves, both = part(dr, b, 0, below), part(sr, b, 0, below)
+                factor = span(net.row_t, r0, r0 + below)
                 for r in range(below):
-                    dr[b, r] *= net.row_t[r0 + r]
-                    sr[b, r] *= net.row_t[r0 + r]
+                    moves[r] *= factor[r]
+                    both[r] *= factor[r]
+            for b in range(many + 1):
                 for r in range(below, height):
                     dr[b, r] = zero
-                    sr[b, r] = kind(2) * net.row_known[r0 + r]
-            width = last - first
-            for r in range(height):
-                dr[many, r] = zero
-                sr[many, r] = zero
-            for b in range(many + 1):
-                for j in range(width):
-                    near[b, j] = dc[b, first + j] if b < many else zero
-                    far[b, j] = sc[b, first + j] if b < many else zero
+                    sr[b, r] = kind(2) * net.row_known[r0 + r] if b < many else zero
             s0 = net.share_start[c] + net.tiles[t, 3] * height
+            shares = span(net.shares, s0, s0 + height)
             for q in range(2):
                 start = net.ways[c, q]
                 if start < 0 or (q == 1 and start == net.ways[c, 0]):
@@ -242,16 +248,38 @@ def train(  # type: ignore[no-untyped-def]
                 # of a direction with a table of its own, ∂C/∂w is −λ at its end times s₀ at its origin
                 one_way = net.ways[c, 0] != net.ways[c, 1]
                 ahead, behind = one_way and q == 0, one_way and q == 1
-                arguments = (
-                    matrix(net.weights, start, height, size), many,
-                    still if ahead else dr, still if behind else sr,
-                    still if behind else near, still if ahead else far,
-                    sign * step.rates[c, q] / kind(many), step.bounds[c, q, 0], step.bounds[c, q, 1], first,
-                    span(net.shares, s0, s0 + height), span(net.sums, n0 + first, n0 + last),
-                    scratch, live, net.mutual,
-                )  # fmt: skip
-                through(work.update_inner, arguments)
-            turn(net, c)
+                dx, sx = still if ahead else dr, still if behind else sr
+                dy, sy = still if behind else near, still if ahead else far
+                rate = sign * step.rates[c, q] / kind(many)
+                lo, hi = step.bounds[c, q, 0], step.bounds[c, q, 1]
+                if net.turned[c]:
+                    table = matrix(net.weights, start, size, height)
+                    through(
+                        work.update_inner,
+                        (table, many, dy, sy, dx, sx, rate, lo, hi, none, sums, shares, scratch, live, net.mutual),
+                    )
+                else:
+                    table = matrix(net.weights, start, height, size)
+                    through(
+                        work.update_inner,
+                        (
+                            table,
+                            many,
+                            dx,
+                            sx,
+                            dy,
+                            sy,
+                            rate,
+                            lo,
+                            hi,
+                            first,
+                            shares,
+                            sums,
+                            scratch,
+                            live,
+                            net.mutual,
+                        ),
+                    )
         passed = barrier(counter, threads, passed)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from analogep.learning.fused.kernels.intrinsics.pointers import through
+from analogep.learning.fused.kernels.intrinsics.vectors import larger, smaller
 from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
 from analogep.learning.fused.kernels.lanes import (
     add,
@@ -83,8 +84,8 @@ def _clamped(v, into, held, low, high):  # type: ignore[no-untyped-def]
     """Set nodes that ideal diodes clamp; returns the largest move [V]."""
     moved = held.dtype.type(0)
     for j in range(len(v)):
-        new = min(max(into[j] / held[j], low[j]), high[j])
-        moved = max(moved, abs(new - v[j]))
+        new = smaller(larger(into[j] / held[j], low[j]), high[j])
+        moved = larger(moved, abs(new - v[j]))
         v[j] = new
     return float(moved)
 
@@ -116,10 +117,10 @@ def _plain_outputs(v, lane, into, held, low, high, beta, target, freeze, error, 
     least = held[0] + beta
     for j in range(v.shape[1]):
         g = held[j] + beta
-        least = min(least, g)
+        least = smaller(least, g)
         new = (into[lane, j] + beta * target[b, j] + freeze * error[b, j]) / g
-        new = min(max(new, low[j]), high[j])
-        moved = max(moved, abs(new - v[lane, j]))
+        new = smaller(larger(new, low[j]), high[j])
+        moved = larger(moved, abs(new - v[lane, j]))
         v[lane, j] = new
     if least <= 0:  # repelled by more than what holds it: no equilibrium to settle in
         return 1e300
@@ -176,9 +177,9 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     left = matrix(phase.row, 0, many, rows)
     forth = table_at(net.weights, net.ways[c, way], rows, width)
     back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
-    turned = net.flip[c, 0] >= 0
-    forth_turned = table_at(net.flipped, net.flip[c, way], width, rows)
-    back_turned = table_at(net.flipped, net.flip[c, 1 - way], width, rows)
+    turned = net.turned[c] != 0
+    forth_turned = table_at(net.weights, net.ways[c, way], width, rows)
+    back_turned = table_at(net.weights, net.ways[c, 1 - way], width, rows)
     samples = many // per
     more = matrix(extra, samples * n0, samples, width)
     known, voltage_factor = span(net.row_known, r0, r0 + rows), span(net.row_t, r0, r0 + rows)
@@ -220,7 +221,12 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                     step = _clamped(nodes, flow, grasp, least, most)
                     if not step <= move[lane]:
                         move[lane] = step
-                row_voltages(c0, c1, left[lane], below[lane], known, voltage_factor)
+                rows_here, rest, given = (
+                    part(left, lane, c0, c1),
+                    span(known, c0, c1),
+                    span(voltage_factor, c0, c1),
+                )
+                row_voltages(rows_here, nodes, rest, given)
             if turned:
                 if len(forth):
                     add_dots(forth_turned, picked, every(width, picked), left, v, lanes, net.unit, onward)
@@ -357,19 +363,28 @@ def _inflow(first, last, many, c, way, state, net, phase, onward, backward):  # 
     r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
     forth = table_at(net.weights, net.ways[c, way], rows, width)
     back = table_at(net.weights, net.ways[c, 1 - way], rows, width)
+    forth_turned = table_at(net.weights, net.ways[c, way], width, rows)
+    back_turned = table_at(net.weights, net.ways[c, 1 - way], width, rows)
     below = matrix(state, many * p0, many, size)
     above = matrix(state, many * n0, many, width)
     left = matrix(phase.row, 0, many, rows)
     one = np.int64(1)
     for v in range(first, last):
-        row_voltages(
-            0, rows, left[v], below[v], span(net.row_known, r0, r0 + rows), span(net.row_t, r0, r0 + rows)
-        )
+        row_voltages(left[v], below[v], span(net.row_known, r0, r0 + rows), span(net.row_t, r0, r0 + rows))
+        factor = span(net.row_w, r0, r0 + rows)
+        if net.turned[c]:
+            if len(forth_turned):
+                count = every(width, phase.picked)
+                add_dots(forth_turned, phase.picked, count, left, v, one, net.unit, onward)
+            if len(back_turned):
+                for r in range(rows):
+                    left[v, r] = 0
+                add_rows(back_turned, phase.picked, every(width, phase.picked), above, v, one, left)
+                join(backward[v], left[v], factor)
+            continue
         if len(forth):
-            count = nonzero(0, rows, left, v, one, phase.picked)
-            add_rows(forth, phase.picked, count, left, v, one, onward)
+            add_rows(forth, phase.picked, nonzero(0, rows, left, v, one, phase.picked), left, v, one, onward)
         if len(back):
-            factor = span(net.row_w, r0, r0 + rows)
             add_dots(back, phase.picked, every(size, phase.picked), above, v, one, factor, backward)
 
 

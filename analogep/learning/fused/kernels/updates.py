@@ -5,7 +5,7 @@ These loops are elementwise over columns, so that their bits do not depend on wh
 
 from __future__ import annotations
 
-from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
+from analogep.learning.fused.kernels.intrinsics.views import part, span
 from analogep.solve.compiled import ELEMENTWISE, SUMS, compiled
 
 
@@ -88,18 +88,3 @@ def update_inner(  # type: ignore[no-untyped-def]
     if mutual:
         for j in range(size):
             sums[j] = zero
-
-
-@compiled(inner=True)
-def turn(net, c):  # type: ignore[no-untyped-def]
-    """Copy the tables of a narrow crossbar column by column."""
-    rows, width = net.shape[c, 1] - net.shape[c, 0], net.shape[c, 2]
-    for way in range(2):
-        start, own = net.flip[c, way], net.ways[c, way]
-        if start < 0 or (way == 1 and start == net.flip[c, 0]):
-            continue
-        table = matrix(net.weights, own, rows, width)
-        flipped = matrix(net.flipped, start, width, rows)
-        for r in range(rows):
-            for j in range(width):
-                flipped[j, r] = table[r, j]

@@ -1,1 +1,1 @@
-"""What the compiler is taught beyond the loops' Python: atomic counters, views, vectors, calls through an address."""
+"""What the compiler is taught beyond the loops' Python: atomic counters, views, vectors, calls by address."""

@@ -1,8 +1,8 @@
 """Vectors of a cache line of numbers, for the loops whose every instruction counts.
 
-A loop that the compiler turns into vectors itself first asks whether its arrays overlap, comes in a copy for the case
-that they do and another for the last columns, and takes long to compile. What is said in vectors needs none of this:
-the layout fills whole ones. Where the processor's own are shorter, the compiler uses several for one.
+A loop that the compiler turns into vectors itself first asks whether its arrays overlap, comes in a copy for the
+case that they do and another for the last columns, and takes long to compile. What is said in vectors needs none
+of this: the layout fills whole ones. Where the processor's own are shorter, the compiler uses several for one.
 """
 
 # mypy: allow-untyped-calls, allow-untyped-defs, allow-subclassing-any
@@ -119,10 +119,20 @@ def fused(typingctx, a, b, c):
     return a(a, b, c), generate
 
 
+@intrinsic
+def fused_less(typingctx, a, b, c):
+    """Return a b − c, rounded once where the processor can."""
+
+    def generate(context, builder, signature, args):
+        return builder.fsub(builder.fmul(args[0], args[1], flags=_FLAGS), args[2], flags=_FLAGS)
+
+    return a(a, b, c), generate
+
+
 def _extreme(condition: str, text: str) -> Any:
     def of_two(typingctx, a, b):
         def generate(context, builder, signature, args):
-            return builder.select(builder.fcmp_ordered(condition, *args, flags=("nnan", "nsz")), *args)
+            return builder.select(builder.fcmp_ordered(condition, *args, flags=_FLAGS), *args, flags=_FLAGS)
 
         return a(a, b), generate
 
@@ -130,5 +140,7 @@ def _extreme(condition: str, text: str) -> Any:
     return intrinsic(of_two)
 
 
-larger = _extreme(">", "Return the larger of two vectors' numbers, place by place.")
-smaller = _extreme("<", "Return the smaller of two vectors' numbers, place by place.")
+larger = _extreme(
+    ">", "Return the larger of two finite numbers, or of two vectors' place by place; loops become vectors."
+)
+smaller = _extreme("<", "Return the smaller of two finite numbers, or of two vectors' place by place.")
