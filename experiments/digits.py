@@ -34,7 +34,7 @@ def main() -> None:
             flush=True,
         )
     print(
-        f"test accuracy {np.mean(accuracy):.2f} ± {np.std(accuracy, ddof=1):.2f} % (mean ± standard deviation "
+        f"test accuracy {np.mean(accuracy):.2f} ± {np.std(accuracy, ddof=len(accuracy) > 1):.2f} % (mean ± standard deviation "
         f"over {options.seeds} seeds, {min(accuracy):.2f} to {max(accuracy):.2f} %); "
         f"training time {np.median(seconds):.2f} s (median)"
     )
@@ -55,7 +55,7 @@ def main() -> None:
             )
             print(f"{name} network: gradient by {other.free.engine} against newton: {worst:.1e} relative")
     if not options.skip_parity:
-        report = verify_circuit(run.problem, run.circuit, run.beta, 20, 1e-9)
+        report = verify_circuit(run.problem, run.circuit, run.cost, run.beta, 20, 1e-9)
         print(report)
 
 

@@ -8,6 +8,8 @@ columns: bits do not depend on tiles.
 
 from __future__ import annotations
 
+import numpy as np
+
 from analogep.learning.fused.kernels.intrinsics.vectors import (
     fused,
     fused_less,
@@ -167,12 +169,12 @@ def update_first(table, one, kinds, features, front, slot, batch, more, width, l
         i, at = 4 * k, 4 * k * kinds * width
         missing = max(i + 4 - features, 0)
         odd = bounded + missing
-        last, several = -1, 0
+        last, several = np.int64(-1), np.int64(0)
         for q in range(quads):
             if lit[slot, q, k]:
                 if last >= 0:
                     _gather(shift, base, volts, slot, 4 * last, i, width, several)
-                    several = 1
+                    several = np.int64(1)
                 last = q
         place = at
         if last >= 0:
@@ -271,7 +273,8 @@ def take(fresh, width, b, into):  # type: ignore[no-untyped-def]
 @compiled(borrows=True)
 def line_currents(net, lines, samples, front, into):  # type: ignore[no-untyped-def]
     """Set the current (B, n0) of the clamped lines into the first group, in the order in which updates do."""
-    light(lines.data, samples, front, 0)
+    slot = np.int64(0)  # a literal would have the functions that get it compiled once more
+    light(lines.data, samples, front, slot)
     volts, lit, fresh = front.volts, front.lit, front.fresh
     blocks, constants = lit.shape[2], len(lines.extra)
     depth = 4 * blocks * net.kinds + constants
@@ -286,9 +289,9 @@ def line_currents(net, lines, samples, front, into):  # type: ignore[no-untyped-
             fresh[j] = 0
         for k in range(blocks):
             for q in range(quads):
-                if lit[0, q, k]:
+                if lit[slot, q, k]:
                     at = 4 * k * net.kinds * width
-                    _flow(table, at, net.kinds, width, volts, 0, 4 * q, 4 * k, fresh)
+                    _flow(table, at, net.kinds, width, volts, slot, 4 * q, 4 * k, fresh)
         for i in range(constants):
             at = (depth - constants + i) * width
             _add_constant(span(table, at, at + width), lines.extra[i], width, len(samples), fresh)
