@@ -113,7 +113,9 @@ def train(  # type: ignore[no-untyped-def]
         now = span(order, u * batch, min((u + 1) * batch, len(order)))
         nxt = span(order, min((u + 1) * batch, len(order)), min((u + 2) * batch, len(order)))
         many = len(now)
-        b0, b1 = many * thread // threads, many * (thread + 1) // threads
+        pairs = (many + 1) // 2  # samples that go abreast are one thread's, however many threads there are
+        b0 = min(2 * (pairs * thread // threads), many)
+        b1 = min(2 * (pairs * (thread + 1) // threads), many)
         sign = step.signs[u]
         k = 0
         for q in range(2):

@@ -164,7 +164,8 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     Rows by rows: what flows back completes the current into nodes of group c − 1; these are set; what then flows
     on is added to the current into group c. With ``way`` = 1 the crossbar is turned round, and ``extra`` (B, n),
     laid out as the phase's state is, flows into the nodes as well. If ``lanes`` is less than ``per``, the two
-    lanes of a sample do not differ yet, and the first counts for both.
+    lanes of a sample do not differ yet, and the first counts for both. With one lane per sample, samples 2 k and
+    2 k + 1 go abreast while neither has settled, so that rows are read once for both.
     """
     p0, n0, n1 = net.node[c - 1], net.node[c], net.node[c + 1]
     size, width = n0 - p0, n1 - n0
@@ -196,21 +197,29 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
     for c0 in range(0, rows, chunk):
         c1 = min(c0 + chunk, rows)
         e1 = max(c0, min(c1, size))  # rows from there on are constant lines
-        for v in range(first, last, per):
+        after = first
+        while after < last:
+            v = after
+            after += per
             if settled[v] != 0:
                 continue
+            abreast = lanes
+            if per == 1 and v % 2 == 0 and after < last and settled[after] == 0:
+                abreast += 1
+                after += 1
+            end = v + abreast
             if turned:
                 if len(back):
-                    count = nonzero(0, width, above, v, lanes, picked)
-                    for lane in range(v, v + lanes):
+                    count = nonzero(0, width, above, v, abreast, picked)
+                    for lane in range(v, end):
                         left[lane] = 0
-                    add_rows(back_turned, picked, count, above, v, lanes, left)
-                    for lane in range(v, v + lanes):
+                    add_rows(back_turned, picked, count, above, v, abreast, left)
+                    for lane in range(v, end):
                         join(into[lane], left[lane], factor)
-            elif peak[v] != 0 or peak[v + lanes - 1] != 0:
-                count = _loose(c0, e1, v, lanes, into, grip, p0, peak, picked)
-                add_dots(back, picked, count, above, v, lanes, factor, into)
-            for lane in range(v, v + lanes):
+            elif peak[v] != 0 or peak[end - 1] != 0:
+                count = _loose(c0, e1, v, abreast, into, grip, p0, peak, picked)
+                add_dots(back, picked, count, above, v, abreast, factor, into)
+            for lane in range(v, end):
                 nodes, flow = part(below, lane, c0, e1), part(into, lane, c0, e1)
                 grasp, least, most = span(held, c0, e1), span(low, c0, e1), span(high, c0, e1)
                 if law != 0:
@@ -221,18 +230,13 @@ def _pass_through(first, last, many, per, lanes, c, way, extra, grip, net, phase
                     step = _clamped(nodes, flow, grasp, least, most)
                     if not step <= move[lane]:
                         move[lane] = step
-                rows_here, rest, given = (
-                    part(left, lane, c0, c1),
-                    span(known, c0, c1),
-                    span(voltage_factor, c0, c1),
-                )
-                row_voltages(rows_here, nodes, rest, given)
+                row_voltages(part(left, lane, c0, c1), nodes, span(known, c0, c1), span(voltage_factor, c0, c1))
             if turned:
                 if len(forth):
-                    add_dots(forth_turned, picked, every(width, picked), left, v, lanes, net.unit, onward)
+                    add_dots(forth_turned, picked, every(width, picked), left, v, abreast, net.unit, onward)
             elif len(forth):
-                count = nonzero(c0, c1, left, v, lanes, picked)
-                add_rows(forth, picked, count, left, v, lanes, onward)
+                count = nonzero(c0, c1, left, v, abreast, picked)
+                add_rows(forth, picked, count, left, v, abreast, onward)
     if lanes < per:
         for v in range(first, last, per):
             if settled[v] == 0:
