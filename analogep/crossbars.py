@@ -14,10 +14,20 @@ Index = NDArray[np.int64]
 
 
 def frozen(array: ArrayLike, dtype: Any) -> NDArray[Any]:
-    """Return a read-only copy of ``array``."""
+    """Return a read-only copy of ``array``; the array itself if it is one already (see :func:`given_away`)."""
+    if isinstance(array, np.ndarray) and array.dtype == dtype and array.base is None:
+        flags = array.flags
+        if flags.c_contiguous and not flags.writeable:
+            return array
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def given_away(array: NDArray[Any]) -> NDArray[Any]:
+    """Make an array that nobody else writes to read-only, so that a circuit takes it without a copy."""
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,9 @@ def main() -> None:
             f"{seconds[-1]:.2f} s of training",
             flush=True,
         )
+    spread = np.std(accuracy, ddof=1) if len(accuracy) > 1 else 0.0
     print(
-        f"test accuracy {np.mean(accuracy):.2f} ± {np.std(accuracy, ddof=len(accuracy) > 1):.2f} % (mean ± standard deviation "
+        f"test accuracy {np.mean(accuracy):.2f} ± {spread:.2f} % (mean ± standard deviation "
         f"over {options.seeds} seeds, {min(accuracy):.2f} to {max(accuracy):.2f} %); "
         f"training time {np.median(seconds):.2f} s (median)"
     )

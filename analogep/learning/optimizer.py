@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.crossbars import given_away
 from analogep.errors import ConfigError, Fault
 
 Array = NDArray[np.float64]
@@ -81,9 +82,9 @@ class Optimizer(ABC):
         return self.clip(new), state
 
     def clip(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the parameters, each block within its bounds."""
+        """Return the parameters, each block within its bounds and then read-only."""
         return {
-            block: np.clip(value, *self.bounds[block]) if block in self.bounds else value
+            block: given_away(np.clip(value, *self.bounds[block])) if block in self.bounds else value
             for block, value in parameters.items()
         }
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.crossbars import given_away
 from analogep.errors import InputError
 
 Array = NDArray[np.float64]
 Initial = Callable[[np.random.Generator, tuple[int, int]], Array]
-"""Draws conductances or transconductances (R, C) [S]."""
+"""Draws conductances or transconductances (R, C) [S]; the ones below return read-only arrays."""
 
 
 def positive_part(scale: float, gain: float = 1.0) -> Initial:
@@ -29,7 +30,8 @@ def positive_part(scale: float, gain: float = 1.0) -> Initial:
 
     def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         limit = scale * gain / np.sqrt(shape[0])
-        return np.maximum(0.0, rng.uniform(-limit, limit, shape))
+        drawn = rng.uniform(-limit, limit, shape)
+        return given_away(np.maximum(0.0, drawn, out=drawn))
 
     return draw
 
@@ -40,7 +42,7 @@ def uniform(low: float, high: float) -> Initial:
         raise InputError(f"initial conductances [{low:g}, {high:g}] S must satisfy 0 ≤ low ≤ high")
 
     def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-        return rng.uniform(low, high, shape)
+        return given_away(rng.uniform(low, high, shape))
 
     return draw
 
@@ -60,7 +62,7 @@ def glorot(scale: float, gain: float = 1.0) -> Initial:
 
     def draw(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         limit = scale * gain * np.sqrt(6.0 / sum(shape))
-        return rng.uniform(-limit, limit, shape)
+        return given_away(rng.uniform(-limit, limit, shape))
 
     return draw
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
+from analogep.crossbars import given_away
 from analogep.devices import CurrentSource, Resistor
 from analogep.learning.fused.layout import FirstCrossbar, aligned
 from analogep.learning.fused.shape import Array, Index, chain_shape, matrices
@@ -180,7 +181,7 @@ class Chain:
         return out[0, order], out[1, order]
 
     def parameters(self) -> dict[str, Array]:
-        """Return the trainable parameters with the shapes of ``circuit.parameters``, in SI units."""
+        """Return the trainable parameters with the shapes of ``circuit.parameters``, in SI units, read-only."""
         out: dict[str, Array] = {}
         shape, circuit, net = self.shape, self.circuit, self.net
         for k, c in enumerate(circuit.couplings):
@@ -201,7 +202,7 @@ class Chain:
                 amplitude = np.empty(len(here))
                 amplitude[bank[1]] = here
                 out[f"{circuit.banks[bank[0]].name}.amplitude"] = amplitude
-        return out
+        return {name: given_away(value) for name, value in out.items()}
 
     def bias_block(self, group: int) -> str | None:
         """Return the name of the block of trained currents of a group, ``None`` if it has none."""

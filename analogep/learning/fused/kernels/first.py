@@ -175,7 +175,7 @@ def update_first(table, one, kinds, features, front, slot, batch, more, width, l
                 if last >= 0:
                     _gather(shift, base, volts, slot, 4 * last, i, width, several)
                     several = np.int64(1)
-                last = q
+                last = np.int64(q)
         place = at
         if last >= 0:
             b = 4 * last
