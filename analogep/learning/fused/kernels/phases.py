@@ -33,6 +33,23 @@ _SETTLING = 4  # sweeps whose rate tells of the fast modes only
 _ROOM = 1e-3  # how far sums of rounded numbers may lie from exact ones, relatively
 
 
+@compiled(fastmath=FINITE, inner=True)
+def _lean(held, reach, voltage, factor, shares, room):  # type: ignore[no-untyped-def]
+    """Add what a tile of the crossbar behind nodes holds them with, and how far it reaches back."""
+    for r in range(len(held)):
+        held[r] += voltage[r] * factor[r] * shares[r]
+        reach[r] += room * abs(factor[r]) * shares[r]  # conductances are not negative
+
+
+@compiled(fastmath=FINITE, inner=True)
+def _limits(held, low, high, near, floor, ceiling):  # type: ignore[no-untyped-def]
+    """Set the currents beyond which nodes are at a bound for sure."""
+    for j in range(len(held)):
+        least, most = low[j] * held[j], high[j] * held[j]
+        floor[j] = least - near * abs(least)
+        ceiling[j] = most + near * abs(most)
+
+
 @compiled(inner=True)
 def hold(net, grip):  # type: ignore[no-untyped-def]
     """Set what holds each node."""
@@ -47,17 +64,20 @@ def hold(net, grip):  # type: ignore[no-untyped-def]
         if c == 0:
             continue
         r0, rows = net.shape[c, 0], net.shape[c, 1] - net.shape[c, 0]
-        s0 = net.share_start[c] + net.tiles[t, 3] * rows
-        here = net.node[c - 1]
-        for r in range(net.node[c] - here):
-            held[here + r] += net.row_t[r0 + r] * net.row_w[r0 + r] * net.shares[s0 + r]
-            reach[here + r] += room * abs(net.row_w[r0 + r]) * net.shares[s0 + r]  # conductances are not negative
+        s0, p0, n0 = net.share_start[c] + net.tiles[t, 3] * rows, net.node[c - 1], net.node[c]
+        end = r0 + n0 - p0
+        factors = span(net.row_t, r0, end), span(net.row_w, r0, end)
+        _lean(span(held, p0, n0), span(reach, p0, n0), *factors, span(net.shares, s0, s0 + n0 - p0), room)
     for g in range(len(net.shape)):
-        for j in range(net.node[g], net.node[g + 1]):
-            floor, ceiling = net.low[j] * held[j], net.high[j] * held[j]
-            known = net.law[g] == 0 and not net.mutual  # what flows back is bounded for conductances alone
-            grip.floor[j] = floor - near * abs(floor) if known else -np.inf
-            grip.ceiling[j] = ceiling + near * abs(ceiling) if known else np.inf
+        n0, n1 = net.node[g], net.node[g + 1]
+        floor, ceiling = span(grip.floor, n0, n1), span(grip.ceiling, n0, n1)
+        if net.law[g] == 0 and not net.mutual:  # what flows back is bounded for conductances alone
+            bounds = span(net.low, n0, n1), span(net.high, n0, n1)
+            _limits(span(held, n0, n1), *bounds, near, floor, ceiling)
+        else:
+            for j in range(n1 - n0):
+                floor[j] = -np.inf
+                ceiling[j] = np.inf
 
 
 @compiled(inner=True)
