@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analogep.circuit import Circuit
+from analogep.errors import InputError
+from analogep.learning.fused import FusedEpochs, FusedSettings, layout, shape
 from analogep.learning.fused.chain import Chain
 from analogep.learning.fused.kernels.arrays import Lines
 from analogep.learning.fused.kernels.first import line_currents, update_constant, update_first
 from analogep.learning.fused.layout import COLUMNS, FirstCrossbar
 from analogep.learning.fused.scratch import front_room
 from analogep.networks import deep_resistive
+from analogep.solve.compiled import CONSTANTS
 
 DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]
 
@@ -47,19 +51,20 @@ def by_samples(numbers: np.ndarray, batch: int, width: int) -> np.ndarray:
 def test_the_layout_has_a_place_of_its_own_for_every_number(
     features: int, kinds: int, constants: int, columns: int, dtype: np.dtype[np.floating]
 ) -> None:
-    layout = FirstCrossbar(features, kinds, constants)
-    numbers = layout.empty(columns, dtype)
-    edges = [*range(0, columns, 2 * COLUMNS), columns]
-    rows = {}
-    for a, b in pairwise(edges):
-        for i, kind, row in layout.views(numbers, a, b):
-            assert row.size >= b - a
-            assert not row.any(), "two numbers share a place"
-            row[:] = 1.0
-            rows[i, kind, a] = row.size
-    assert len(rows) == (features * kinds + constants) * (len(edges) - 1)
-    assert numbers.sum() == sum(rows.values())
+    plan = FirstCrossbar(features, kinds, constants)
+    numbers = plan.empty(columns, dtype)
     assert numbers.ctypes.data % 64 == 0
+    edges = [*range(0, columns, 2 * COLUMNS), columns]
+    count = (features * kinds + constants) * columns
+    lines = 1.0 + np.arange(features * kinds * columns).reshape(kinds, features, columns)
+    ends = 1.0 + lines.size + np.arange(constants * columns).reshape(constants, columns)
+    for a, b in pairwise(edges):
+        plan.put(numbers, a, b, lines[..., a:b], ends[:, a:b])
+    assert sorted(numbers[numbers != 0]) == list(range(1, count + 1))
+    for a, b in pairwise(edges):
+        found = plan.get(numbers, a, b)
+        np.testing.assert_array_equal(found[0], lines[..., a:b])
+        np.testing.assert_array_equal(found[1], ends[:, a:b])
 
 
 @given(
@@ -79,14 +84,14 @@ def test_a_pass_updates_sums_and_carries_as_the_formulas_say(
 ) -> None:
     circuit = network(features, columns, kinds, bias, seed)
     chain = Chain(circuit, doubled=kinds == 2, dtype=dtype)
-    layout, net, rng = chain.layout, chain.net, np.random.default_rng(seed)
+    plan, net, rng = chain.layout, chain.net, np.random.default_rng(seed)
     most, lo = max(batch, more), 0.01
-    front = front_room(net, features, most)
+    front = front_room(net, most)
     voltages = np.where(rng.random((2, most, features)) < 0.5, 0.0, rng.normal(size=(2, most, features))).astype(
         dtype
     )
     shift, level = 0.1 * rng.normal(size=(batch, columns)), 0.1 * rng.normal(size=columns)
-    start, size, width = layout.tile(0, columns)
+    start, size, width = plan.tile(0, columns)
     count, vectors = 64 // dtype.itemsize, width // (64 // dtype.itemsize)
 
     # what training's loop prepares
@@ -102,7 +107,7 @@ def test_a_pass_updates_sums_and_carries_as_the_formulas_say(
     front.base.reshape(vectors, 5, count)[:, 0] = own.reshape(vectors, count)
 
     before = circuit.crossbars[0].conductance
-    lines = size - layout.constants * width
+    lines = size - plan.constants * width
     table, number = net.first[start : start + size], dtype.type
     arguments = (
         number(1),
@@ -142,15 +147,34 @@ def test_a_pass_updates_sums_and_carries_as_the_formulas_say(
     np.testing.assert_array_equal(into[:more], carried)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3])
-def test_a_pass_has_the_same_bits_however_columns_are_cut(parts: int) -> None:
-    circuit = network(5, 1100, 2, "lines", 7)
-    whole = Chain(circuit, doubled=True, dtype=DTYPES[0], parts=1)
-    cut = Chain(circuit, doubled=True, dtype=DTYPES[0], parts=parts)
-    np.testing.assert_array_equal(cut.net.sums[:1100], whole.net.sums[:1100])
+@pytest.mark.parametrize("parts", [2, 3, 9])
+def test_a_pass_has_the_same_bits_however_columns_are_cut(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = network(5, 500, 2, "lines", 7)
     x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
-    into = np.zeros((2, 6, 1100), np.float32)
-    for k, chain in enumerate((whole, cut)):
-        front = front_room(chain.net, 5, 6)
-        line_currents(chain.net, Lines(x, chain.extra), np.arange(6), front, into[k])
-    np.testing.assert_array_equal(into[1], into[0])
+    found, tiles = [], []
+    for share, count in ((256, 1), (48, parts)):
+        monkeypatch.setattr(shape, "SHARE", share)
+        chain = Chain(circuit, doubled=True, dtype=DTYPES[0], parts=count)
+        into = np.zeros((6, 500), np.float32)
+        line_currents(chain.net, Lines(x, chain.extra), np.arange(6), front_room(chain.net, 6), into)
+        found.append((into, chain.net.sums[:500]))
+        tiles.append(int((chain.net.tiles[:, 0] == 0).sum()))
+    assert tiles[0] == 1 < tiles[1]
+    for whole, cut in zip(*found, strict=True):
+        np.testing.assert_array_equal(cut, whole)
+
+
+def test_lines_that_are_no_voltages_are_refused_by_name() -> None:
+    circuit, chosen = network(5, 8, 2, "none", 0), FusedSettings(0.1)
+    x = np.zeros((3, 5))
+    run = FusedEpochs(circuit, x, np.zeros((3, 2)), rates={}, bounds={}, batch=2, settings=chosen, doubled=True)
+    bad = x.copy()
+    bad[1, 4] = np.nan
+    with pytest.raises(InputError, match=r"1 voltages are not finite, the first nan V at line 4 of sample 1"):
+        run.outputs(bad)
+    with pytest.raises(InputError, match=r"shape \(3, 4\); expected \(samples, 5\)"):
+        run.outputs(x[:, :4])
+
+
+def test_kernels_are_compiled_anew_when_the_layout_changes() -> None:
+    assert CONSTANTS in Path(layout.__file__).read_bytes()

@@ -32,6 +32,10 @@ FINITE = SUMS | {"nnan"}
 """The same for a loop over finite numbers, which may then find extremes by vectors, too."""
 
 
+CONSTANTS = b"# Kernels take constants from this file."
+"""The line that has a file without kernels count as one."""
+
+
 @cache
 def kept_in() -> str | None:
     """Return the folder in which this version of all kernels is kept, ``None`` for numba's own choice."""
@@ -41,7 +45,7 @@ def kept_in() -> str | None:
     root = Path(analogep.__file__).parent
     for path in sorted(root.rglob("*.py")):
         source = path.read_bytes()
-        if b"solve.compiled import" in source:
+        if b"solve.compiled import" in source or CONSTANTS in source:
             text.update(source)
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("analogep")
     folder = Path(parent) / f"kernels-{text.hexdigest()[:16]}"

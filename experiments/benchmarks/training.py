@@ -37,8 +37,8 @@ import numpy as np
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError
-from analogep.learning.fused.kernels.first import light, update_first
-from analogep.learning.fused.layout import COLUMNS, aligned
+from analogep.learning.fused.kernels.first import light, tile_at, update_first
+from analogep.learning.fused.layout import aligned
 from analogep.learning.fused.scratch import front_room
 from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
@@ -238,17 +238,15 @@ def add(a, c, times):  # type: ignore[no-untyped-def]
 @compiled
 def first_updates(net, pixels, batches, front, one, lo, hi):  # type: ignore[no-untyped-def]
     """Update the first crossbar, which has no constant line, with one batch (B,) after the other."""
-    features, size = pixels.shape[1], batches.shape[1]
+    size = batches.shape[1]
     light(pixels, batches[0], front, 0)
     for u in range(len(batches) - 1):
         light(pixels, batches[u + 1], front, (u + 1) % 2)
         for t in range(len(net.tiles)):
             if net.tiles[t, 0] == 0:
-                width = (net.tiles[t, 2] - net.tiles[t, 1] + COLUMNS - 1) // COLUMNS * COLUMNS
-                depth = 4 * front.lit.shape[2] * net.kinds
-                start = net.tiles[t, 1] * depth
-                table = net.first[start : start + depth * width]
-                update_first(table, one, net.kinds, features, front, u % 2, size, size, width, lo, hi, 0)
+                start, width = tile_at(net, t)
+                table = net.first[start : start + net.depth * width]
+                update_first(table, one, net.kinds, net.features, front, u % 2, size, size, width, lo, hi, 0)
 
 
 def passes(a: np.ndarray, times: int, threads: int) -> None:
@@ -278,7 +276,7 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
         rows_of_all = sum(c.conductance.size for c in of.circuit.crossbars) // hidden
         whole = np.full((rows_of_all, hidden), 0.1, np.float32)
         net = fused(of).epochs.chain.net
-        front = front_room(net, data.shape[1], batch)
+        front = front_room(net, batch)
         front.shift[:] = rng.uniform(-1e-9, 1e-9, front.shift.shape)
         times = 20 if quick else 50
         place = orders(len(data), batch, 1)

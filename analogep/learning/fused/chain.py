@@ -33,8 +33,8 @@ class Chain:
     dtype
         ``float32`` or ``float64``.
     parts
-        How many tiles the first crossbar's columns are cut into at most, one per thread; a tile has no fewer than
-        :data:`SHARE` columns.
+        How many tiles the first crossbar's columns are cut into, one per thread, if each then gets :data:`SHARE`
+        columns; more where they would be wider than twice that.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Chain:
         self.kinds = 2 if doubled else 1
         self.lines = shape.lines.reshape(self.kinds, -1)
         known = model.known_voltages(np.zeros((1, len(circuit.input_nodes))))
-        self.turned = shape.shape[:, 2] <= NARROW
+        self.turned = (shape.shape[:, 2] <= NARROW) & (np.arange(len(shape.shape)) > 0)
         self.layout = FirstCrossbar(self.lines.shape[1], self.kinds, len(shape.constant))
         self.extra = known[0, circuit.couplings[0].rows[shape.constant]].astype(dtype)
         order = np.concatenate([model.plan.unknown[c.columns] for c in circuit.couplings])
@@ -78,6 +78,8 @@ class Chain:
         leak, steady = self._rest(order)
         self.net = Net(
             self.kinds,
+            self.layout.features,
+            self.layout.depth,
             shape.node,
             shape.shape,
             shape.ways,
@@ -109,22 +111,14 @@ class Chain:
         )
         recount(self.net, self.layout, self.extra)
 
-    def _first_rows(self, numbers: NDArray[np.floating]) -> Iterator[tuple[int, int, int, NDArray[np.floating]]]:
-        """Yield the first crossbar's row, first and last column, and this row's numbers of a tile, filled up."""
-        for c, a, b, _ in self.shape.tiles.tolist():
-            if c == 0:
-                for i, kind, row in self.layout.views(numbers, a, b):
-                    yield int(self.shape.constant[i] if kind < 0 else self.lines[kind, i]), a, b, row
-
     def _first(self) -> NDArray[np.floating]:
         """Return the (trans)conductances [S] of the first crossbar in its layout, without a copy in float64."""
-        coupling = self.circuit.couplings[0]
+        coupling, constant = self.circuit.couplings[0], self.shape.constant
         g, _ = matrices(coupling)
         out = self.layout.empty(len(coupling.columns), self.dtype)
-        for line, a, b, row in self._first_rows(out):
-            filled = np.zeros(row.size, self.dtype)
-            filled[: b - a] = g[line, a:b]
-            row[:] = filled.reshape(row.shape)
+        for c, a, b, _ in self.shape.tiles.tolist():
+            if c == 0:
+                self.layout.put(out, a, b, g[self.lines, a:b], g[constant, a:b])
         return out
 
     def _weights(self) -> NDArray[np.floating]:
@@ -190,8 +184,9 @@ class Chain:
                     out[name] = np.empty((len(c.rows), len(c.columns)))
         first = shape.blocks[0][0]
         if first in out:
-            for line, a, b, row in self._first_rows(net.first):
-                out[first][line, a:b] = row.reshape(-1)[: b - a]
+            for k, a, b, _ in shape.tiles.tolist():
+                if k == 0:
+                    out[first][self.lines, a:b], out[first][shape.constant, a:b] = self.layout.get(net.first, a, b)
         for k, way, table in self._tables(net.weights):
             name = shape.blocks[k][way]
             if name in out:

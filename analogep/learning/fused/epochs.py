@@ -179,7 +179,7 @@ class FusedEpochs:
     NotAChain
         If the circuit is no chain.
     InputError
-        If lines or targets do not fit it.
+        If lines or targets do not fit it, or lines are not finite.
     """
 
     def __init__(
@@ -201,9 +201,7 @@ class FusedEpochs:
             raise InputError(f"fused epochs: tolerance = {tolerance:g} V must not be negative")
         self.tolerance = -1.0 if tolerance is None else float(tolerance)
         self.dtype: np.dtype[np.floating] = np.dtype(settings.precision)
-        count = len(circuit.input_nodes) // (2 if doubled else 1)
-        if lines.ndim != 2 or lines.shape[1] != count:
-            raise InputError(f"lines have shape {lines.shape}; expected (samples, {count})")
+        self._check_lines(circuit, lines)
         if targets.shape != (len(lines), len(circuit.output_pairs)):
             raise InputError(
                 f"targets have shape {targets.shape}; expected {(len(lines), len(circuit.output_pairs))}"
@@ -222,6 +220,18 @@ class FusedEpochs:
                 '"non_reciprocal"'
             )
 
+    def _check_lines(self, circuit: Circuit, lines: NDArray[np.floating]) -> None:
+        count = len(circuit.input_nodes) // (2 if self.doubled else 1)
+        if lines.ndim != 2 or lines.shape[1] != count:
+            raise InputError(f"lines have shape {lines.shape}; expected (samples, {count})")
+        wrong = np.argwhere(~np.isfinite(lines))
+        if len(wrong):
+            sample, line = wrong[0]
+            raise InputError(
+                f"lines: {len(wrong)} voltages are not finite, the first {lines[sample, line]:g} V at line {line} "
+                f"of sample {sample}; leave such samples out"
+            )
+
     def load(self, circuit: Circuit) -> None:
         """Take the parameters of ``circuit``, which has the same topology."""
         self.chain = Chain(circuit, doubled=self.doubled, dtype=self.dtype, parts=self.choice.most)
@@ -237,8 +247,7 @@ class FusedEpochs:
         states = [np.zeros(count * self.batch * nodes, self.dtype) for count in (1, lanes)]
         outputs, turned = self.targets.shape[1], self.settings.direction == "non_reciprocal"
         self._work = [
-            training_room(net, self.data.shape[1], self.batch, outputs, lanes, *states, turned=turned)
-            for _ in range(self.choice.most)
+            training_room(net, self.batch, outputs, lanes, *states, turned=turned) for _ in range(self.choice.most)
         ]
 
     @property
@@ -351,6 +360,9 @@ class FusedEpochs:
     def outputs(self, lines: NDArray[np.floating], otherwise: Callable[[Index], Array] | None = None) -> Array:
         """Return the outputs (S, O) [V] of settled free phases for lines at (S, F) [V].
 
+        Samples 2 k and 2 k + 1 share their passes over the crossbars, so that the last bits of one depend on the
+        other.
+
         Parameters
         ----------
         lines
@@ -360,6 +372,8 @@ class FusedEpochs:
 
         Raises
         ------
+        InputError
+            If lines do not fit the circuit or are not finite.
         ConvergenceError
             If some sample does not settle, and there is no ``otherwise``.
         """
@@ -367,12 +381,13 @@ class FusedEpochs:
         from analogep.learning.fused.kernels.loops import predict
         from analogep.learning.fused.scratch import reading_room
 
+        self._check_lines(self.chain.circuit, lines)
         data = Lines(np.ascontiguousarray(lines, dtype=self.dtype), self.chain.extra)
         out = np.zeros((len(lines), self.targets.shape[1]), self.dtype)
         threads = self.choice.most
         edges = [BLOCK * (len(lines) * k // (threads * BLOCK)) for k in range(threads)] + [len(lines)]
         net, stop, samples = self.chain.net, self._stop(0), np.arange(len(lines))
-        rooms = [reading_room(net, lines.shape[1], BLOCK, out.shape[1]) for _ in range(threads)]
+        rooms = [reading_room(net, BLOCK, out.shape[1]) for _ in range(threads)]
         _together(threads, lambda k: predict(net, data, stop, edges[k], edges[k + 1], samples, rooms[k], out))
         found = out.astype(np.float64)
         failed = np.flatnonzero(np.isnan(found).any(axis=1))

@@ -5,9 +5,10 @@ the number of accesses to what lines share. Four lines a time share them: for ea
 (trans)conductances of the four lie in one piece, those of the lines at −x behind those at +x.
 """
 
+# Kernels take constants from this file.
+
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 CACHE_LINE = 64
 """Bytes of a cache line, and of a vector of columns."""
 
-BLOCK_LINES = 4
-"""Lines of a block."""
+QUAD = 4
+"""Lines of a block, and samples that are taken together: what the kernels' loops are unrolled by."""
 
 COLUMNS = 16
 """Columns of which tiles of the first crossbar have a multiple: a vector of float32, two of float64."""
@@ -40,7 +41,7 @@ def rounded(count: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class FirstCrossbar:
-    """The layout of the first crossbar, tile by tile of columns; a tile's rest is filled up with zeros.
+    """The first crossbar in memory, tile by tile of columns, filled up with columns and lines that nobody reads.
 
     Attributes
     ----------
@@ -59,12 +60,12 @@ class FirstCrossbar:
     @property
     def blocks(self) -> int:
         """Blocks of lines."""
-        return -(-self.features // BLOCK_LINES)
+        return -(-self.features // QUAD)
 
     @property
     def depth(self) -> int:
         """Numbers per column."""
-        return self.blocks * BLOCK_LINES * self.kinds + self.constants
+        return self.blocks * QUAD * self.kinds + self.constants
 
     def tile(self, first: int, last: int) -> tuple[int, int, int]:
         """Return where the tile of columns ``first`` to ``last`` begins, its numbers and its width in memory."""
@@ -77,15 +78,36 @@ class FirstCrossbar:
         out[:] = 0
         return out
 
-    def views(self, numbers: Real, first: int, last: int) -> Iterator[tuple[int, int, Real]]:
-        """Yield line or constant line (feature and kind, or number and −1) and its row of a tile, (columns,)."""
+    def _parts(self, numbers: Real, first: int, last: int) -> tuple[Real, Real]:
+        """Return views of a tile: lines (kinds, blocks, 4, vectors, vector) and constant lines (E, width)."""
         start, size, width = self.tile(first, last)
-        tile = numbers[start : start + size]
-        lines = self.depth - self.constants
+        tile, lines = numbers[start : start + size], self.depth - self.constants
         count = CACHE_LINE // numbers.itemsize
-        blocks = tile[: lines * width].reshape(self.blocks, width // count, self.kinds, BLOCK_LINES, count)
-        for i in range(self.features):
-            for kind in range(self.kinds):
-                yield i, kind, blocks[i // BLOCK_LINES, :, kind, i % BLOCK_LINES]
-        for i, row in enumerate(tile[lines * width :].reshape(self.constants, width)):
-            yield i, -1, row.reshape(-1, count)
+        blocks = tile[: lines * width].reshape(self.blocks, width // count, self.kinds, QUAD, count)
+        return blocks.transpose(2, 0, 3, 1, 4), tile[lines * width :].reshape(self.constants, width)
+
+    def put(self, numbers: Real, first: int, last: int, lines: Real, constants: Real) -> None:
+        """Set a tile of ``numbers``, columns ``first`` to ``last``.
+
+        Parameters
+        ----------
+        numbers
+            The whole crossbar, as :meth:`empty` makes it.
+        first, last
+            Columns of the tile.
+        lines
+            (kinds, features, columns) [S].
+        constants
+            (constants, columns) [S].
+        """
+        blocks, ends = self._parts(numbers, first, last)
+        filled = np.zeros((self.kinds, self.blocks * QUAD, ends.shape[1]), numbers.dtype)
+        filled[:, : self.features, : last - first] = lines
+        blocks[...] = filled.reshape(blocks.shape)
+        ends[:, : last - first] = constants
+
+    def get(self, numbers: Real, first: int, last: int) -> tuple[Real, Real]:
+        """Return a tile's lines (kinds, features, columns) and constant lines (constants, columns) [S]."""
+        blocks, ends = self._parts(numbers, first, last)
+        lines = blocks.reshape(self.kinds, self.blocks * QUAD, ends.shape[1])
+        return lines[:, : self.features, : last - first], ends[:, : last - first].copy()

@@ -12,7 +12,7 @@ from analogep.learning.fused.kernels.first import update_constant, update_first
 from analogep.learning.fused.kernels.intrinsics.pointers import address
 from analogep.learning.fused.kernels.phases import hold, relax, twist, with_junctions
 from analogep.learning.fused.kernels.updates import update_inner
-from analogep.learning.fused.layout import BLOCK_LINES, COLUMNS, aligned, rounded
+from analogep.learning.fused.layout import COLUMNS, QUAD, aligned, rounded
 
 Real = NDArray[Any]
 
@@ -49,10 +49,10 @@ def _relax(net: Net, phase: Phase, grip: Grip, nudging: Nudging, extra: Real) ->
     return address(relax, 0, 0, 0, 0, into, 0, extra, grip, nudging, Stop(0, 0.0, 0.0), net, phase)
 
 
-def front_room(net: Net, features: int, batch: int) -> Front:
-    """Return room for the first crossbar of so many lines, without their negated half, and for such batches."""
+def front_room(net: Net, batch: int) -> Front:
+    """Return room for the first crossbar and for batches of so many samples."""
     widest = max(int(b - a) for c, a, b, _ in net.tiles if c == 0)
-    width, samples, blocks = rounded(widest, COLUMNS), rounded(batch, 4), -(-features // BLOCK_LINES)
+    width, samples, features = rounded(widest, COLUMNS), rounded(batch, QUAD), rounded(net.features, QUAD)
     dtype = net.weights.dtype
 
     def zeros(size: int) -> Real:
@@ -61,9 +61,8 @@ def front_room(net: Net, features: int, batch: int) -> Front:
         return out
 
     return Front(
-        volts=np.zeros((2, samples, blocks * BLOCK_LINES), dtype),
-        lit=np.zeros((2, samples // 4, blocks), np.bool_),
-        some=zeros(blocks * BLOCK_LINES),
+        volts=np.zeros((2, samples, features), dtype),
+        lit=np.zeros((2, samples // QUAD, features // QUAD), np.bool_),
         shift=zeros(samples * width),
         base=zeros(5 * width),
         sums=zeros(width),
@@ -83,7 +82,7 @@ def _updates(net: Net, front: Front) -> tuple[int, int, int]:
 
 
 def training_room(
-    net: Net, features: int, batch: int, outputs: int, lanes: int, free: Real, nudged: Real, *, turned: bool
+    net: Net, batch: int, outputs: int, lanes: int, free: Real, nudged: Real, *, turned: bool
 ) -> Work:
     """Return a thread's room for training.
 
@@ -91,8 +90,8 @@ def training_room(
     ----------
     net
         The network.
-    features, batch, outputs
-        Lines of the data, samples per update and outputs.
+    batch, outputs
+        Samples per update, and outputs.
     lanes
         Nudged phases per sample, 1 or 2.
     free, nudged
@@ -109,7 +108,7 @@ def training_room(
     wanted, error = zeros(batch, outputs), zeros(batch, outputs)
     off, extra = zeros(lanes), zeros(len(free))
     rest, grip, quiet = _phase(free, net, batch), _grip(net), Nudging(off, wanted, off, error)
-    front = front_room(net, features, batch)
+    front = front_room(net, batch)
     first_update, constant_update, inner_update = _updates(net, front)
     return Work(
         rest=rest,
@@ -131,14 +130,14 @@ def training_room(
     )
 
 
-def reading_room(net: Net, features: int, block: int, outputs: int) -> Reading:
-    """Return a thread's room for the free phases of ``block`` samples a time, of so many lines of the data."""
+def reading_room(net: Net, block: int, outputs: int) -> Reading:
+    """Return a thread's room for the free phases of ``block`` samples a time."""
     nodes, dtype = int(net.node[-1]), net.weights.dtype
     off, none = np.zeros(1, dtype), np.zeros((block, outputs), dtype)
     phase, extra = _phase(np.zeros(block * nodes, dtype), net, block), np.zeros(block * nodes, dtype)
     grip, quiet = _grip(net), Nudging(off, none, off, none)
     into = np.zeros((block, int(net.shape[0, 2])), dtype)
-    front = front_room(net, features, block)
+    front = front_room(net, block)
     return Reading(
         front, phase, grip, quiet, extra, into, address(hold, net, grip), _relax(net, phase, grip, quiet, extra)
     )

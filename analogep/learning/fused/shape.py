@@ -31,7 +31,7 @@ TILE = 512
 """Columns of an inner crossbar that are updated together: their working set stays in the first-level cache."""
 
 SHARE = 256
-"""Columns of the first crossbar that are worth a tile, and so a thread, of their own; twice as many are two."""
+"""Columns of the first crossbar that are worth a tile of their own, and so a thread; twice as many make two."""
 
 
 class NotAChain(Exception):
@@ -118,7 +118,7 @@ class Shape:
 
 
 def chain_shape(circuit: Circuit, parts: int = 1) -> Shape:
-    """Return the chain that ``circuit`` is, its first crossbar cut into ``parts`` tiles.
+    """Return the chain that ``circuit`` is, its first crossbar cut into about ``parts`` tiles.
 
     Raises
     ------
@@ -233,8 +233,10 @@ def cut_into_tiles(columns: list[int], rows: list[int], first_tiles: int) -> tup
     """Return the tiles of crossbars with so many columns and rows, where their row sums start, and how many."""
     tiles, starts, total = [], [], 0
     for c, width in enumerate(columns):
-        parts = max(min(first_tiles, width // SHARE), width // (2 * SHARE), 1)
-        size = rounded(-(-width // parts), COLUMNS) if c == 0 else TILE
+        size = TILE
+        if c == 0:  # a tile per thread, but neither narrow ones nor ones whose working set is large
+            parts = max(min(first_tiles, width // SHARE), width // (2 * SHARE), 1)
+            size = rounded(-(-width // parts), COLUMNS)
         edges = [*range(0, width, size), width]
         tiles += [(c, a, b, k) for k, (a, b) in enumerate(pairwise(edges))]
         starts.append(total)

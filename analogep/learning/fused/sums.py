@@ -30,7 +30,7 @@ def recount(net: Net, layout: FirstCrossbar, extra: NDArray[np.floating]) -> Non
     if net.mutual:
         return
     zero, low, high = dtype.type(0), dtype.type(-np.inf), dtype.type(np.inf)
-    front = front_room(net, layout.features, 0)
+    front = front_room(net, 0)
     for c, first, last, number in net.tiles.tolist():
         sums = net.sums[net.node[c] + first : net.node[c] + last]
         if c == 0:

@@ -18,17 +18,19 @@ class Net(NamedTuple):
     ``node`` (groups + 1,), ``shape`` (crossbars, 3): first and last of its rows in the row arrays, and columns;
     ``ways`` (crossbars, 2): where its tables forth and back begin, −1 for none. ``mutual`` is 1 for crossbars of
     transconductances, which load no node. ``first`` is flat and holds the first crossbar as
-    :class:`~..layout.FirstCrossbar` says, ``weights`` the others row by row. ``sums`` (n,) are column sums,
+    :class:`~..layout.FirstCrossbar` says, with its ``kinds``, ``features`` and ``depth``; ``weights`` holds the
+    others row by row, but a narrow one, for which ``turned`` (crossbars,) is 1, column by column, so that inner
+    loops are long; ``unit`` holds as many ones as such a one has columns at most. ``sums`` (n,) are column sums,
     ``shares`` row sums by tile from ``share_start`` on, ``tiles`` (T, 4): crossbar, first and last column, number
     within the crossbar. ``leak``, ``steady`` and ``bias`` (n,) are other conductances [S], fixed and trained
     currents [A] of each node; ``low`` and ``high`` its bounds [V]; ``law`` (groups,) is 1 where nodes have
-    junctions.
-    A narrow crossbar, for which ``turned`` (crossbars,) is 1, lies in ``weights`` column by column, so that inner
-    loops are long; ``unit`` holds as many ones as it has columns at most. ``plain`` is 1 where node k of the last
-    group is output k. ``with_junctions`` is the address of the function of that name, 0 where no node has any.
+    junctions. ``plain`` is 1 where node k of the last group is output k. ``with_junctions`` is the address of the
+    function of that name, 0 where no node has any.
     """
 
     kinds: int
+    features: int
+    depth: int
     node: Index
     shape: Index
     ways: Index
@@ -143,16 +145,15 @@ class Front(NamedTuple):
     """Room for the first crossbar: that of batches of B samples, Q quads, and of tiles with up to W columns.
 
     ``volts`` (2, 4 Q, lines) [V] are the voltages of its lines for this batch and the next, those of missing
-    samples and lines being zero; ``lit`` (2, Q, blocks) is where four by four are not all zero, ``some`` (lines,)
-    scratch for it. The others are flat, a vector of columns after the other. ``shift`` (Q, vectors, 4, vector) is
-    what an update takes off per volt of a line, for each of four samples; ``base`` (vectors, 5, vector) what it
-    takes off anyway, and this with what samples so far take off each of four lines; ``sums`` (W,) are a tile's
-    column sums, ``fresh`` (Q, vectors, 4, vector) [A] the next batch's currents.
+    samples and lines being zero; ``lit`` (2, Q, blocks) is where four by four are not all zero. The others are
+    flat, a vector of columns after the other. ``shift`` (Q, vectors, 4, vector) is what an update takes off per
+    volt of a line, for each of four samples; ``base`` (vectors, 5, vector) what it takes off anyway, and this with
+    what samples so far take off each of four lines; ``sums`` (W,) are a tile's column sums, ``fresh`` (Q, vectors,
+    4, vector) [A] the next batch's currents.
     """
 
     volts: Real
     lit: NDArray[np.bool_]
-    some: Real
     shift: Real
     base: Real
     sums: Real

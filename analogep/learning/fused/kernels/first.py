@@ -25,25 +25,32 @@ from analogep.learning.fused.layout import COLUMNS
 from analogep.solve.compiled import ELEMENTWISE, compiled
 
 
-@compiled(fastmath=ELEMENTWISE, inner=True)
+@compiled(inner=True)
+def tile_at(net, t):  # type: ignore[no-untyped-def]
+    """Return where tile ``t``, one of the first crossbar, begins in memory, and its width there."""
+    first, last = net.tiles[t, 1], net.tiles[t, 2]
+    return first * net.depth, (last - first + COLUMNS - 1) // COLUMNS * COLUMNS
+
+
+@compiled(inner=True)
 def light(data, samples, front, slot):  # type: ignore[no-untyped-def]
     """Set the lines' voltages for a batch, from ``data`` (S, F), and where four by four are not all zero."""
-    volts, lit, some = front.volts, front.lit, front.some
+    volts, lit = front.volts, front.lit
     features = data.shape[1]
     zero = volts.dtype.type(0)
     for q in range(lit.shape[1]):
-        for i in range(len(some)):
-            some[i] = zero
         for b in range(4 * q, 4 * q + 4):
             known = features if b < len(samples) else 0
             for i in range(known):
-                u = data[samples[b], i]
-                volts[slot, b, i] = u
-                some[i] += abs(u)
+                volts[slot, b, i] = data[samples[b], i]
             for i in range(known, volts.shape[2]):
                 volts[slot, b, i] = zero
         for k in range(lit.shape[2]):
-            lit[slot, q, k] = (some[4 * k] + some[4 * k + 1]) + (some[4 * k + 2] + some[4 * k + 3]) != 0
+            some = False
+            for i in range(4 * k, 4 * k + 4):
+                some |= (volts[slot, 4 * q, i] != 0) | (volts[slot, 4 * q + 1, i] != 0)
+                some |= (volts[slot, 4 * q + 2, i] != 0) | (volts[slot, 4 * q + 3, i] != 0)
+            lit[slot, q, k] = some
 
 
 @compiled(fastmath=ELEMENTWISE, inner=True)
@@ -51,11 +58,12 @@ def prepare(many, columns, width, rate, loads, difference, total, front):  # typ
     """Set what an update takes off a tile: ``front.shift``, and the level in ``front.base``.
 
     The tile's columns are fewer than its ``width`` where they need filling up. ``difference`` and ``total``
-    (B + 1, n) [V] are those of the two phases there. ``loads`` is 0 for transconductances, which have no level.
+    (B + 1, n) [V] are those of the two phases there; the former becomes zero behind the columns. ``loads`` is 0
+    for transconductances, which have no level.
     """
     shift, base = front.shift, front.base
     n, row = per_vector(base), difference.shape[1]
-    twice, once = spread(-(rate + rate)), spread(rate)
+    slope, factor = spread(-(rate + rate)), spread(rate)
     none = spread(base.dtype.type(0))
     for b in range(many):
         for j in range(columns, width):
@@ -66,12 +74,12 @@ def prepare(many, columns, width, rate, loads, difference, total, front):  # typ
             at = (b // 4 * width + v * n) * 4 + b % 4 * n
             if b < many:
                 move = get(difference, b * row + v * n)
-                put(shift, at, twice * move)
+                put(shift, at, slope * move)
                 if loads:
                     level = fused(move, get(total, b * row + v * n), level)
             else:
                 put(shift, at, none)
-        put(base, 5 * v * n, once * level)
+        put(base, 5 * v * n, factor * level)
 
 
 @compiled(fastmath=ELEMENTWISE, inner=True)
@@ -108,8 +116,8 @@ def _four(table, at, x0, x1, x2, x3, one, lo, hi, odd, missing, total):  # type:
     """Reduce the conductances of four lines at a vector of columns by x and clip them; returns the sum with them.
 
     ``odd`` is 0 where there is no upper bound and no line is ``missing``; the last lines that are stay zero.
-    ``one`` is 1, which the compiler must not know: processors have units for a b − c apart from those that add and
-    compare, and the latter have enough to do here.
+    ``one`` is 1, which the compiler must not know: some processors (AMD's Zen) have units for a b − c apart from
+    those that add and compare, and the latter have enough to do here.
     """
     n = per_vector(table)
     g0 = larger(fused_less(one, get(table, at), x0), lo)
@@ -152,9 +160,10 @@ def _gather(shift, base, volts, slot, b, i, width, several):  # type: ignore[no-
 def update_first(table, one, kinds, features, front, slot, batch, more, width, lo, hi, bounded):  # type: ignore[no-untyped-def]
     """Update a tile, ``width`` columns with those that fill it up, and make the next batch's currents into it.
 
-    With the voltage u of a line, g ← clip(g − u·shift − level), where ``front`` holds the voltages of the batch in
-    ``slot`` and those of the next, of ``more`` samples, in the other, and what :func:`prepare` sets. Its ``sums``
-    become the tile's column sums, its ``fresh`` the currents. ``bounded`` is 1 if ``hi`` is finite, ``one`` is 1.
+    ``table`` is flat, (blocks, vectors, kinds, 4, vector). With the voltage u of a line, −u for lines of the
+    second kind, g ← clip(g − u·shift − level), where ``front`` holds the voltages of the batch in ``slot`` and
+    those of the next, of ``more`` samples, in the other, and what :func:`prepare` sets. Its ``sums`` become the
+    tile's column sums, its ``fresh`` the currents. ``bounded`` is 1 if ``hi`` is finite, ``one`` is 1.
     """
     volts, lit, shift, base, sums, into = front.volts, front.lit, front.shift, front.base, front.sums, front.fresh
     n = per_vector(table)
@@ -276,24 +285,21 @@ def line_currents(net, lines, samples, front, into):  # type: ignore[no-untyped-
     slot = np.int64(0)  # a literal would have the functions that get it compiled once more
     light(lines.data, samples, front, slot)
     volts, lit, fresh = front.volts, front.lit, front.fresh
-    blocks, constants = lit.shape[2], len(lines.extra)
-    depth = 4 * blocks * net.kinds + constants
-    quads = (len(samples) + 3) // 4
+    constants, quads = len(lines.extra), (len(samples) + 3) // 4
     for t in range(len(net.tiles)):
         if net.tiles[t, 0] != 0:
             continue
-        first, last, place = net.tiles[t, 1], net.tiles[t, 2], net.tiles[t, 1] * depth
-        width = (last - first + COLUMNS - 1) // COLUMNS * COLUMNS
-        table = span(net.first, place, place + width * depth)
+        place, width = tile_at(net, t)
+        table = span(net.first, place, place + width * net.depth)
         for j in range(4 * quads * width):
             fresh[j] = 0
-        for k in range(blocks):
+        for k in range(lit.shape[2]):
             for q in range(quads):
                 if lit[slot, q, k]:
                     at = 4 * k * net.kinds * width
                     _flow(table, at, net.kinds, width, volts, slot, 4 * q, 4 * k, fresh)
         for i in range(constants):
-            at = (depth - constants + i) * width
+            at = (net.depth - constants + i) * width
             _add_constant(span(table, at, at + width), lines.extra[i], width, len(samples), fresh)
         for b in range(len(samples)):
-            take(fresh, width, b, part(into, b, first, last))
+            take(fresh, width, b, part(into, b, net.tiles[t, 1], net.tiles[t, 2]))

@@ -108,7 +108,7 @@ def every(count, picked):  # type: ignore[no-untyped-def]
 
 @compiled(inner=True)
 def nonzero(start, stop, weight, v, lanes, picked):  # type: ignore[no-untyped-def]
-    """List where ``weight`` is not zero in all of a sample's lanes; returns how many."""
+    """List where ``weight`` is not zero in any of the lanes; returns how many."""
     count = 0
     w = v + lanes - 1
     for r in range(start, stop):

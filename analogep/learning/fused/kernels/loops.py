@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from analogep.learning.fused.kernels.first import light, line_currents, prepare, take
+from analogep.learning.fused.kernels.first import light, line_currents, prepare, take, tile_at
 from analogep.learning.fused.kernels.intrinsics.pointers import through
 from analogep.learning.fused.kernels.intrinsics.sync import add, barrier
 from analogep.learning.fused.kernels.intrinsics.vectors import larger, smaller
 from analogep.learning.fused.kernels.intrinsics.views import matrix, part, span
-from analogep.learning.fused.layout import COLUMNS
 from analogep.solve.compiled import ELEMENTWISE, compiled
 
 
@@ -106,8 +105,7 @@ def train(  # type: ignore[no-untyped-def]
     front, scratch, live, extra = work.front, work.scratch, work.live, work.extra
     last_node = net.node[crossbars - 1]
     top = nodes - last_node
-    features, constants = lines.data.shape[1], len(lines.extra)
-    depth = 4 * front.lit.shape[2] * net.kinds + constants
+    lines_end = net.depth - len(lines.extra)  # numbers per column of the first crossbar without its constant lines
     passed = 0
     for u in range((len(order) + batch - 1) // batch):
         now = span(order, u * batch, min((u + 1) * batch, len(order)))
@@ -208,20 +206,21 @@ def train(  # type: ignore[no-untyped-def]
                         light(lines.data, now, front, slot)
                     light(lines.data, nxt, front, 1 - slot)
                     lighted = True
-                width = (columns + COLUMNS - 1) // COLUMNS * COLUMNS
-                prepare(
-                    many, columns, width, sign * step.rates[c, 0] / kind(many), 1 - net.mutual, near, far, front
-                )
+                place, width = tile_at(net, t)
+                middle, end = place + lines_end * width, place + net.depth * width
+                rate = sign * step.rates[c, 0] / kind(many)
                 lo, hi = step.bounds[c, 0, 0], step.bounds[c, 0, 1]
-                place = first * depth
-                lines_of = span(net.first, place, place + (depth - constants) * width)
                 bounded = np.int64(hi < np.inf)
+                prepare(many, columns, width, rate, 1 - net.mutual, near, far, front)
                 arguments = (
-                    lines_of, kind(1), net.kinds, features, front, slot, many, len(nxt), width, lo, hi, bounded
+                    span(net.first, place, middle), kind(1), net.kinds, net.features, front, slot, many, len(nxt),
+                    width, lo, hi, bounded,
                 )  # fmt: skip
                 through(work.update_first, arguments)
-                ends_of = span(net.first, place + (depth - constants) * width, place + depth * width)
-                through(work.update_constant, (ends_of, lines.extra, many, len(nxt), front, width, lo, hi))
+                through(
+                    work.update_constant,
+                    (span(net.first, middle, end), lines.extra, many, len(nxt), front, width, lo, hi),
+                )
                 for b in range(len(nxt)):
                     take(front.fresh, width, b, part(into[(u + 1) % 2], b, first, last))
                 if not net.mutual:
@@ -254,34 +253,16 @@ def train(  # type: ignore[no-untyped-def]
                 dy, sy = still if behind else near, still if ahead else far
                 rate = sign * step.rates[c, q] / kind(many)
                 lo, hi = step.bounds[c, q, 0], step.bounds[c, q, 1]
+                deep, wide, at = height, size, first
                 if net.turned[c]:
-                    table = matrix(net.weights, start, size, height)
-                    through(
-                        work.update_inner,
-                        (table, many, dy, sy, dx, sx, rate, lo, hi, none, sums, shares, scratch, live, net.mutual),
-                    )
-                else:
-                    table = matrix(net.weights, start, height, size)
-                    through(
-                        work.update_inner,
-                        (
-                            table,
-                            many,
-                            dx,
-                            sx,
-                            dy,
-                            sy,
-                            rate,
-                            lo,
-                            hi,
-                            first,
-                            shares,
-                            sums,
-                            scratch,
-                            live,
-                            net.mutual,
-                        ),
-                    )
+                    deep, wide, at = size, height, none
+                    dx, sx, dy, sy = dy, sy, dx, sx
+                by_rows, by_columns = (sums, shares) if net.turned[c] else (shares, sums)
+                inner = (
+                    matrix(net.weights, start, deep, wide), many, dx, sx, dy, sy, rate, lo, hi, at, by_rows,
+                    by_columns, scratch, live, net.mutual,
+                )  # fmt: skip
+                through(work.update_inner, inner)
         passed = barrier(counter, threads, passed)
 
 

@@ -26,7 +26,8 @@ def update_inner(  # type: ignore[no-untyped-def]
     g ← clip(g − rate Σ_b (d_r − d_c)(s_r − s_c)) with differences d (B + 1, ·) and sums s (B + 1, ·) of the two
     phases, for all rows but for the tile's columns alone, sample number B = ``batch`` being all zeros; ``share``
     (R,) gets the tile's part of the row sums, ``sums`` (tile,) its column sums. ``live`` (B + 4,) is scratch.
-    Transconductances (``mutual``) have the mixed terms d_r s_c + s_r d_c alone, and no sums.
+    Transconductances (``mutual``) have the mixed terms d_r s_c + s_r d_c alone, and no sums. Of a crossbar that
+    lies column by column, rows here are columns there, in all arguments.
     """
     rows, size = len(share), len(sums)
     zero = table.dtype.type(0)

@@ -141,6 +141,6 @@ def _extreme(condition: str, text: str) -> Any:
 
 
 larger = _extreme(
-    ">", "Return the larger of two finite numbers, or of two vectors' place by place; loops become vectors."
+    ">", "Return the larger of two numbers but NaN, or of two vectors' place by place; loops become vectors."
 )
-smaller = _extreme("<", "Return the smaller of two finite numbers, or of two vectors' place by place.")
+smaller = _extreme("<", "Return the smaller of two numbers but NaN, or of two vectors' place by place.")
