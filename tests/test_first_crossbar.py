@@ -97,7 +97,7 @@ def test_a_pass_updates_sums_and_carries_as_the_formulas_say(
     # what training's loop prepares
     front.volts[0, :batch, :features] = voltages[0, :batch]
     front.volts[1, :more, :features] = voltages[1, :more]
-    quads = front.volts.reshape(2, -1, 4, layout.blocks, 4)
+    quads = front.volts.reshape(2, -1, 4, plan.blocks, 4)
     front.lit[:] = (quads != 0).any(axis=(2, 4))
     filled = np.zeros((4 * len(front.lit[0]), width), dtype)
     filled[:batch, :columns] = shift
