@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.learning.fused.kernels.arrays import Front, Grip, Net, Nudging, Phase, Reading, Stop, Work
-from analogep.learning.fused.kernels.first import update_constant, update_first
+from analogep.learning.fused.kernels.arrays import Front, Grip, Lines, Net, Nudging, Phase, Reading, Stop, Work
+from analogep.learning.fused.kernels.first import line_currents, update_constant, update_first
 from analogep.learning.fused.kernels.intrinsics.pointers import address
 from analogep.learning.fused.kernels.phases import hold, relax, twist, with_junctions
 from analogep.learning.fused.kernels.updates import update_inner
@@ -137,9 +137,19 @@ def reading_room(net: Net, block: int, outputs: int) -> Reading:
     phase, extra = _phase(np.zeros(block * nodes, dtype), net, block), np.zeros(block * nodes, dtype)
     grip, quiet = _grip(net), Nudging(off, none, off, none)
     into = np.zeros((block, int(net.shape[0, 2])), dtype)
-    front = front_room(net, block)
+    front, constants = front_room(net, block), np.zeros(1, dtype)
+    lines = Lines(np.zeros((1, 1), dtype), constants)
+    carry = address(line_currents, net, lines, np.zeros(1, np.int64), front, into)
     return Reading(
-        front, phase, grip, quiet, extra, into, address(hold, net, grip), _relax(net, phase, grip, quiet, extra)
+        front,
+        phase,
+        grip,
+        quiet,
+        extra,
+        into,
+        carry,
+        address(hold, net, grip),
+        _relax(net, phase, grip, quiet, extra),
     )
 
 

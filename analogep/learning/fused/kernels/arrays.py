@@ -197,5 +197,6 @@ class Reading(NamedTuple):
     quiet: Nudging
     extra: Real
     into: Real
+    line_currents: int
     hold: int
     relax: int

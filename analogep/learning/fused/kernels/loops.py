@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from analogep.learning.fused.kernels.first import light, line_currents, prepare, take, tile_at
+from analogep.learning.fused.kernels.first import light, prepare, take, tile_at
 from analogep.learning.fused.kernels.intrinsics.pointers import through
 from analogep.learning.fused.kernels.intrinsics.sync import add, barrier
 from analogep.learning.fused.kernels.intrinsics.vectors import larger, smaller
@@ -279,7 +279,7 @@ def predict(net, lines, stop, first, last, samples, reading, outputs):  # type: 
     top = net.node[groups] - last_node
     for start in range(first, last, block):
         now = span(samples, start, min(start + block, last))
-        line_currents(net, lines, now, reading.front, into)
+        through(reading.line_currents, (net, lines, now, reading.front, into))
         for k in range(len(phase.state)):
             phase.state[k] = 0
         through(
