@@ -139,11 +139,10 @@ class Chain:
             for way, start in ((0, forth), (1, back)):
                 if way == 0 or start not in (-1, forth):
                     table = weights[start : start + rows * columns]
-                    yield (
-                        c,
-                        way,
-                        table.reshape(columns, rows).T if self.turned[c] else table.reshape(rows, columns),
-                    )
+                    if self.turned[c]:
+                        yield c, way, table.reshape(columns, rows).T
+                    else:
+                        yield c, way, table.reshape(rows, columns)
 
     def _biases(self) -> Array:
         out = np.zeros(self.shape.node[-1])
