@@ -480,8 +480,9 @@ def draw(results: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
             if "torch" in row:
                 goal = row["target"] * row["torch"]
                 left.plot([k - 0.4, k], [goal, goal], color=RED, label="target" if k == 0 else None)
-                left.annotate(f"{row['ratio']:.2f}×", (k - 0.2, row["epoch"]), (0, 1), textcoords="offset points",
-                              ha="center", va="bottom", fontsize=6)  # fmt: skip
+                place = k - 0.2, max(row["epoch"], goal)
+                left.annotate(f"{row['ratio']:.2f}×", place, (0, 2), textcoords="offset points", ha="center",
+                              va="bottom", fontsize=6)  # fmt: skip
         left.set_yscale("log")
         left.set_xticks(at, [r["name"].upper() for r in rows])
         left.set_ylabel("Time per epoch (s)")
@@ -506,8 +507,8 @@ def draw(results: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
         right.minorticks_off()
         middle.set_xticks([w for w, _ in wide], [str(w) for w, _ in wide], color=INK)
         middle.xaxis.set_minor_formatter(NullFormatter())
-        for axis in (middle.yaxis, right.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        for axis, marks in ((middle.yaxis, (1.0, 2.0, 5.0)), (right.yaxis, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))):
+            axis.set_major_locator(LogLocator(subs=marks))
             axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             axis.set_minor_formatter(NullFormatter())
         return built
