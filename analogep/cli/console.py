@@ -38,7 +38,7 @@ class TrainingBar(Watcher):
 
     def compiling(self) -> None:
         """Say why nothing happens for a while."""
-        console.print("compiling the training loops, which are then kept: about half a minute")
+        console.print("compiling the training loops, which are then kept: about 20 s")
 
     def start(self, problem: Problem, beta_reason: str) -> None:
         """Describe the problem and open the bar."""
