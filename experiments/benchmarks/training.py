@@ -280,12 +280,10 @@ def roofline(quick: bool) -> list[dict[str, Any]]:
         front.shift[:] = rng.uniform(-1e-9, 1e-9, front.shift.shape)
         times = 20 if quick else 50
         place = orders(len(data), batch, 1)
-        batches = [next(place) for _ in range(times + 1)]
+        batches = np.array([next(place) for _ in range(times + 1)])
 
-        def update(
-            pixels: np.ndarray, net: Any = net, front: Any = front, batches: list[np.ndarray] = batches
-        ) -> None:
-            first_updates(net, pixels, np.array(batches), front, np.float32(1), np.float32(0), np.float32(np.inf))
+        def update(pixels: np.ndarray, net: Any = net, front: Any = front, batches: np.ndarray = batches) -> None:
+            first_updates(net, pixels, batches, front, np.float32(1), np.float32(0), np.float32(np.inf))
 
         def dark(run: Callable[..., None] = update, pixels: np.ndarray = np.zeros_like(data)) -> None:  # noqa: B008
             run(pixels)

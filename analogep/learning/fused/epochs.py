@@ -224,8 +224,9 @@ class FusedEpochs:
         count = len(circuit.input_nodes) // (2 if self.doubled else 1)
         if lines.ndim != 2 or lines.shape[1] != count:
             raise InputError(f"lines have shape {lines.shape}; expected (samples, {count})")
-        wrong = np.argwhere(~np.isfinite(lines))
-        if len(wrong):
+        finite = np.isfinite(lines)
+        if not finite.all():
+            wrong = np.argwhere(~finite)
             sample, line = wrong[0]
             raise InputError(
                 f"lines: {len(wrong)} voltages are not finite, the first {lines[sample, line]:g} V at line {line} "

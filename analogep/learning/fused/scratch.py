@@ -137,19 +137,18 @@ def reading_room(net: Net, block: int, outputs: int) -> Reading:
     phase, extra = _phase(np.zeros(block * nodes, dtype), net, block), np.zeros(block * nodes, dtype)
     grip, quiet = _grip(net), Nudging(off, none, off, none)
     into = np.zeros((block, int(net.shape[0, 2])), dtype)
-    front, constants = front_room(net, block), np.zeros(1, dtype)
-    lines = Lines(np.zeros((1, 1), dtype), constants)
+    front, lines = front_room(net, block), Lines(np.zeros((1, 1), dtype), np.zeros(1, dtype))
     carry = address(line_currents, net, lines, np.zeros(1, np.int64), front, into)
     return Reading(
-        front,
-        phase,
-        grip,
-        quiet,
-        extra,
-        into,
-        carry,
-        address(hold, net, grip),
-        _relax(net, phase, grip, quiet, extra),
+        front=front,
+        phase=phase,
+        grip=grip,
+        quiet=quiet,
+        extra=extra,
+        into=into,
+        line_currents=carry,
+        hold=address(hold, net, grip),
+        relax=_relax(net, phase, grip, quiet, extra),
     )
 
 

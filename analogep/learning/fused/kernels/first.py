@@ -198,12 +198,8 @@ def update_first(table, one, kinds, features, front, slot, batch, more, width, l
             u32, u33 = spread(volts[slot, b + 2, i + 3]), spread(volts[slot, b + 3, i + 3])
             off = b * width
             for v in range(width // n):
-                s0, s1, s2, s3 = (
-                    get(shift, off),
-                    get(shift, off + n),
-                    get(shift, off + 2 * n),
-                    get(shift, off + 3 * n),
-                )
+                s0, s1 = get(shift, off), get(shift, off + n)
+                s2, s3 = get(shift, off + 2 * n), get(shift, off + 3 * n)
                 off += 4 * n
                 row = 5 * v * n
                 level = get(base, row)
