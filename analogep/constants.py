@@ -11,6 +11,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.kinds import checked
+
 BOLTZMANN = 1.38064852e-23
 """Boltzmann constant [J/K]."""
 
@@ -28,6 +30,7 @@ CELSIUS_ZERO = 273.15
 def thermal_voltage(temperature: float = NOMINAL_TEMPERATURE) -> float: ...
 @overload
 def thermal_voltage(temperature: NDArray[np.float64]) -> NDArray[np.float64]: ...
+@checked()
 def thermal_voltage(
     temperature: float | NDArray[np.float64] = NOMINAL_TEMPERATURE,
 ) -> float | NDArray[np.float64]:

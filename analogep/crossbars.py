@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analogep.errors import CircuitError
+from analogep.kinds import checked
+
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -30,6 +33,7 @@ def given_away(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+@checked(CircuitError, "crossbar")
 @dataclass(frozen=True, eq=False)
 class Crossbar:
     """A conductance between every row node and every column node; never expanded unless exported.
@@ -73,6 +77,7 @@ class Crossbar:
         return f"{self.name}_{row}_{column}"
 
 
+@checked(CircuitError, "crossbar")
 @dataclass(frozen=True, eq=False)
 class TransconductanceCrossbar:
     """Transconductances between every row node and every column node, one matrix for each direction.

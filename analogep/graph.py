@@ -21,6 +21,7 @@ from analogep.devices import (
     Waveform,
 )
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 
 _GROUND_NAMES = {"0", "gnd"}
 ROLES = ("ground", "input", "output")
@@ -33,6 +34,7 @@ def _node_name(node: Hashable, role: object) -> str:
     return f"n{text}" if text[:1].isdigit() else text
 
 
+@checked(CircuitError, "graph")
 def circuit_from_graph(
     graph: nx.MultiDiGraph, inputs: Sequence[Any] | None = None, outputs: Sequence[Any] | None = None
 ) -> Circuit:

@@ -16,7 +16,9 @@ ROOT = Path(analogep.__file__).parent
 
 # From the bottom up; a module imports from lower layers, and from its own layer where PEERS allows it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "constants"),
+    ("errors",),
+    ("kinds",),
+    ("constants",),
     ("devices",),
     ("crossbars", "circuit", "graph", "validation", "constraints"),
     ("networks",),

@@ -26,6 +26,7 @@ from analogep.devices.sources import CurrentSource, VoltageSource
 from analogep.devices.switch import Switch
 from analogep.devices.tanh_neuron import TanhNeuron
 from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
+from analogep.kinds import checked
 
 REGISTRY: dict[str, type[Device]] = {
     device.kind: device
@@ -53,6 +54,7 @@ REGISTRY: dict[str, type[Device]] = {
 """Every device, by its ``kind``; behavioural sources, of which there is one class per expression, apart."""
 
 
+@checked()
 def device_name(device: type[Device]) -> str:
     """Return the name, without blanks, under which :func:`device_named` finds a device class."""
     if issubclass(device, Behavioural):
@@ -60,6 +62,7 @@ def device_name(device: type[Device]) -> str:
     return device.kind
 
 
+@checked()
 def device_named(name: str) -> type[Device]:
     """Return the device class of a name.
 

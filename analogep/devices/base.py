@@ -99,6 +99,8 @@ class Device(ABC):
     branches: ClassVar[int] = 0
     linear: ClassVar[bool] = True
     reciprocal: ClassVar[bool] = True
+    is_source: ClassVar[bool] = False
+    """Whether it is an independent source, which delivers the power that all else takes."""
     analytic: ClassVar[bool] = True
     """Whether the law is smooth, in pieces perhaps: no ideal diode, clip or switch."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
 from analogep.devices.expression import Dual, Node, differentiate, parse, spell, steep_arguments
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 
 _KIND = "behavioural_current"
 _GROUND = "0"
@@ -76,6 +77,7 @@ class BehaviouralVoltage(Behavioural):
         ]
 
 
+@checked(CircuitError)
 def behavioural(expression: str, /, control: Sequence[str] = (), **parameters: float) -> Behavioural:
     """Return a behavioural current source as a device instance.
 
@@ -97,6 +99,7 @@ def behavioural(expression: str, /, control: Sequence[str] = (), **parameters: f
     return _device(expression, control, parameters, voltage=False)
 
 
+@checked(CircuitError)
 def behavioural_voltage(
     expression: str, /, control: Sequence[str] = (), **parameters: float
 ) -> BehaviouralVoltage:
@@ -151,6 +154,7 @@ _OWN = frozenset({"control", "expression", "pins", "tree"})
 _CLASSES: weakref.WeakValueDictionary[tuple[str, int, str], type[Behavioural]] = weakref.WeakValueDictionary()
 
 
+@checked(CircuitError)
 def behavioural_class(expression: str, controls: int, *, voltage: bool = False) -> type[Behavioural]:
     """Return the device class of an expression over the pins p, n, c1 … c``controls``.
 

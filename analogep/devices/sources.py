@@ -30,6 +30,7 @@ class VoltageSource(Constraint):
     """
 
     kind: ClassVar[str] = "voltage_source"
+    is_source: ClassVar[bool] = True
     pins: ClassVar[tuple[str, ...]] = ("p", "n")
     child: ClassVar[int] = 0
     reversible: ClassVar[bool] = True
@@ -59,6 +60,7 @@ class CurrentSource(OnePort):
     """
 
     kind: ClassVar[str] = "current_source"
+    is_source: ClassVar[bool] = True
     pins: ClassVar[tuple[str, ...]] = ("p", "n")
     amplitude: float = parameter("A", "source current I", trainable=True)
     waveform: Waveform | None = None

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import AnalogepError, InputError
+from analogep.kinds import checked
 from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
 from analogep.learning.costs import Cost
 from analogep.learning.gradient import Gradient
@@ -133,9 +134,10 @@ def _compare(gradient: Array, reference: Array) -> tuple[float, float, float, in
     return cosine, float(g @ r) / norm**2, float(np.linalg.norm(g - r)) / norm, len(g)
 
 
+@checked()
 def audit(
     circuit: Circuit,
-    inputs: ArrayLike,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None,
     targets: ArrayLike,
     cost: Cost = SQUARED_ERROR,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
 from analogep.devices import OnePort
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, SquaredError, target_array
 from analogep.solve import Solution, operating_point
 from analogep.solve.adjoint import linear_response, output_impedance, own_conductance
@@ -28,6 +30,7 @@ CONVEX_FRACTION = 0.02
 """Largest β as a fraction of the largest safe one: changes the linear response by 4e-4 if centered."""
 
 
+@checked()
 def largest_safe_beta(circuit: Circuit) -> float:
     """Return the β [S] at which a repelling nudge −β would make the nudged problem non-convex.
 
@@ -105,9 +108,10 @@ class BetaSuggestion:
         return f"β = {self.beta:.3g} S: {self.reason}"
 
 
+@checked()
 def suggest_beta(
     circuit: Circuit,
-    inputs: ArrayLike,
+    inputs: ArrayLike | Mapping[str, ArrayLike] | None,
     targets: ArrayLike,
     cost: Cost | None = None,
     *,

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.learning.costs import NudgeForm, OnOutputs, nudge_of
 from analogep.solve import Nudge
 
 Array = NDArray[np.float64]
 
 
+@checked()
 @dataclass(frozen=True)
 class CrossEntropy(OnOutputs):
     """Cross-entropy of a softmax readout outside the circuit, C = −s² Σ_k y_k ln p_k, p = softmax(o / s).
@@ -89,6 +91,7 @@ class CrossEntropy(OnOutputs):
         return nudge_of(self, beta, outputs, targets, form)
 
 
+@checked()
 @dataclass(frozen=True)
 class Hinge(OnOutputs):
     """Margin cost of the right class y over all others, C = m Σ_{k≠y} h(m + o_k − o_y) [V²].

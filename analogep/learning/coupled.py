@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Bank, Circuit, Topology
 from analogep.devices import VCVS, MultiPort
 from analogep.errors import InputError, RuleError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, OnOutputs, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 Clamping = Literal["positive", "negative", "centered"]
 
 
+@checked()
 @dataclass(frozen=True)
 class CoupledLearning:
     """Coupled learning (Stern, Hexner, Rocks & Liu 2021, section II; the centered form: Scellier et al. 2023).
@@ -61,6 +63,7 @@ class CoupledLearning:
         """Name for tables and messages."""
         return f"coupled {self.variant}"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

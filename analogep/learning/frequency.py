@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError, RuleError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products, scaled
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, require_observables
@@ -22,6 +23,7 @@ _SETTLED = 1e-9
 """What may be left of the slowest mode when the measurement begins."""
 
 
+@checked()
 @dataclass(frozen=True)
 class FrequencyPropagation:
     """Frequency propagation (Anisetti, Kandala, Scellier & Schwarz 2024, section 3).
@@ -76,6 +78,7 @@ class FrequencyPropagation:
         """Name for tables and messages."""
         return "frequency propagation"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

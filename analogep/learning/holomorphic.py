@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError, RuleError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, NudgeForm, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, check_convex, require_observables
@@ -19,6 +20,7 @@ from analogep.solve.continued import continued_voltages
 Array = NDArray[np.float64]
 
 
+@checked()
 @dataclass(frozen=True)
 class HolomorphicEP:
     """Holomorphic equilibrium propagation (Laborieux & Zenke 2022, *Holomorphic equilibrium propagation*).
@@ -63,6 +65,7 @@ class HolomorphicEP:
         """Name for tables and messages."""
         return f"holomorphic EP N={self.points}"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

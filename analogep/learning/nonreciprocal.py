@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, NudgeForm, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
 from analogep.learning.rules import (
@@ -51,6 +52,7 @@ class TwoPhases:
         check_nudge_form(self.nudge)
 
 
+@checked()
 @dataclass(frozen=True)
 class NonReciprocalEP(TwoPhases):
     """Equilibrium propagation with a correction for non-reciprocal elements (Scurria et al. 2026).
@@ -125,6 +127,7 @@ class NonReciprocalEP(TwoPhases):
             )
 
 
+@checked()
 @dataclass(frozen=True)
 class VectorFieldEP(TwoPhases):
     """Equilibrium propagation on the equations alone, without a correction: biased on non-reciprocal circuits.
@@ -171,6 +174,7 @@ class VectorFieldEP(TwoPhases):
         return Gradient(blocks, blocks, cost.value(free.outputs, wanted), free, self.name, {"betas": betas})
 
 
+@checked()
 @dataclass(frozen=True)
 class DoubledStateEP:
     """Equilibrium propagation of a doubled circuit (m, d) with the saddle function H = dᵀf(m) − β C(m).

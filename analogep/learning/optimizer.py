@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analogep.crossbars import given_away
 from analogep.errors import ConfigError, Fault
+from analogep.kinds import checked
 
 Array = NDArray[np.float64]
 State = Mapping[str, Array]
@@ -57,6 +58,7 @@ class Optimizer(ABC):
         if faults:
             raise ConfigError("optimizer", faults)
 
+    @checked()
     def step(
         self,
         parameters: Mapping[str, Array],
@@ -89,6 +91,7 @@ class Optimizer(ABC):
         }
 
 
+@checked()
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked: m ← μ m + dC/dθ, θ ← θ − η m (Polyak 1964; m = 0 at the start).
@@ -119,6 +122,7 @@ class SGD(Optimizer):
         return m, m
 
 
+@checked()
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1): steps of about the rate, whatever the size of the gradient.

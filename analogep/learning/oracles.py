@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
@@ -32,6 +33,7 @@ class Adjoint:
         """Name for tables and messages."""
         return "adjoint"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,
@@ -57,6 +59,7 @@ class Adjoint:
         return Gradient(blocks, blocks, cost.value(free.outputs, wanted), free, self.name)
 
 
+@checked()
 @dataclass(frozen=True)
 class FiniteDifference:
     """Central finite differences of the mean cost, one parameter at a time.
@@ -78,6 +81,7 @@ class FiniteDifference:
         """Name for tables and messages."""
         return "finite difference"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

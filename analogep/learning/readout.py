@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.learning.classification import CrossEntropy, check_probabilities
 from analogep.learning.costs import NudgeForm, nudge_of
 from analogep.solve import Nudge
@@ -21,6 +22,7 @@ BLOCKS = (WEIGHTS, BIAS)
 """Names of the readout's parameters among those of the circuit."""
 
 
+@checked()
 @dataclass(frozen=True, eq=False)
 class SoftmaxReadout:
     """Cross-entropy behind a linear readout that is not part of the circuit, u = o W + b, p = softmax(u / s).

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort
 from analogep.errors import InputError, RuleError
+from analogep.kinds import checked
 from analogep.learning.beta import largest_safe_beta
 from analogep.learning.costs import Cost, NudgeForm, SquaredError, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
@@ -22,7 +23,7 @@ Array = NDArray[np.float64]
 Variant = Literal["positive", "negative", "centered"]
 VARIANTS: tuple[str, ...] = get_args(Variant)
 AnyVariant = Literal["positive", "negative", "centered", "random"]
-Inputs = ArrayLike | Mapping[str, ArrayLike]
+Inputs = ArrayLike | Mapping[str, ArrayLike] | None
 SQUARED_ERROR = SquaredError()
 
 
@@ -82,6 +83,7 @@ class Solver(Protocol):
         ...
 
 
+@checked()
 @dataclass(frozen=True)
 class NativeSolver:
     """The native solver with one method and its tolerances."""
@@ -119,6 +121,7 @@ class Rule(Protocol):
         ...
 
 
+@checked()
 @dataclass(frozen=True)
 class EquilibriumPropagation:
     """Equilibrium propagation (Scellier & Bengio 2017; Kendall et al. 2020, theorem 1).
@@ -164,6 +167,7 @@ class EquilibriumPropagation:
         """Name for tables and messages."""
         return f"EP {self.variant}"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

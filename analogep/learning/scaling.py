@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.devices import Constraint, MultiPort
 from analogep.errors import RuleError
+from analogep.kinds import checked
 from analogep.solve.plan import plan_for
 
 Array = NDArray[np.float64]
@@ -40,6 +41,7 @@ class EnergyScale:
         return out
 
 
+@checked()
 def energy_scale(circuit: Circuit) -> EnergyScale:
     """Return the energy's scale at every node of ``circuit``."""
     banks = [b for b in circuit.banks if issubclass(b.device, (Constraint, MultiPort))]

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from analogep.kinds import checked
+
 
 class Schedule(Protocol):
     """Anything that gives a factor on the learning rates for each epoch."""
@@ -24,6 +26,7 @@ class Constant:
         return 1.0
 
 
+@checked()
 @dataclass(frozen=True)
 class Exponential:
     """decay^(k − 1) in epoch k.
@@ -41,6 +44,7 @@ class Exponential:
         return float(self.decay ** (epoch - 1))
 
 
+@checked()
 @dataclass(frozen=True)
 class Cosine:
     """Half a cosine from 1 in the first epoch to ``final`` in the last (Loshchilov & Hutter 2017, equation 5).
@@ -66,6 +70,7 @@ class Cosine:
         return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
+@checked()
 @dataclass(frozen=True)
 class WarmUp:
     """k / (n + 1) in the first n epochs, then another schedule as if it began there (Goyal et al. 2017, 2.2).

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError, RuleError
+from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
@@ -18,6 +19,7 @@ from analogep.solve.adjoint import truncated_adjoint
 Array = NDArray[np.float64]
 
 
+@checked()
 @dataclass(frozen=True)
 class TruncatedBackprop:
     """Backpropagation through the last K steps of the relaxation (Ernoult et al. 2019, section 3, on BPTT).
@@ -53,6 +55,7 @@ class TruncatedBackprop:
         """Name for tables and messages."""
         return "truncated backprop"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit, Crossbar, resistor_bank
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 
 
+@checked(CircuitError)
 def crossbar(conductance: ArrayLike, load: float | ArrayLike = 1e-4, *, trainable: bool = True) -> Circuit:
     """Return a crossbar whose word lines are inputs and whose bit lines are loaded outputs.
 

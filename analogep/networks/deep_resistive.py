@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit, Crossbar
 from analogep.devices import BidirectionalAmplifier, Device, Diode, IdealDiode
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 from analogep.networks.builder import Builder, choice_fault, size_fault
 from analogep.networks.initial import Initial, positive_part
 
@@ -23,6 +24,7 @@ Hidden = Literal["split", "pair", "linear"]
 Bias = Literal["none", "lines", "current"]
 
 
+@checked(CircuitError, "deep resistive network")
 def deep_resistive(
     layers: Sequence[int],
     *,

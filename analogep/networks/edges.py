@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from analogep.circuit import Bank, Circuit
 from analogep.devices import Device, Mosfet, OnePort, Resistor, VoltageSource
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 
 Index = NDArray[np.int64]
 Places = int | Sequence[int]
 
 
+@checked(CircuitError)
 def lattice(
     rows: int,
     columns: int,
@@ -85,6 +87,7 @@ def lattice(
     )
 
 
+@checked(CircuitError, "disordered graph")
 def disordered(
     nodes: int,
     inputs: Places,

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit, TransconductanceCrossbar
 from analogep.devices import IdealDiode, MutualTransconductance, Resistor, TanhNeuron
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 from analogep.networks.builder import Builder, Index, choice_fault, range_faults, size_fault, to_ground
 from analogep.networks.initial import Initial, glorot
 
@@ -26,6 +27,7 @@ Activation = Literal["clipped_relu", "tanh", "sigmoid", "identity"]
 Coupling = Literal["symmetric", "forward", "both"]
 
 
+@checked(CircuitError, "Hopfield network")
 def hopfield(
     layers: Sequence[int],
     *,
@@ -115,6 +117,7 @@ def hopfield(
     return build.circuit(nodes[0], to_ground(nodes[-1]))
 
 
+@checked(CircuitError, "Hopfield network")
 def feedforward(
     layers: Sequence[int],
     *,
@@ -142,6 +145,7 @@ def feedforward(
     )
 
 
+@checked(CircuitError, "Hopfield network")
 def hopfield_graph(
     edges: ArrayLike,
     weights: ArrayLike,

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from analogep.crossbars import given_away
 from analogep.errors import InputError
+from analogep.kinds import checked
 
 Array = NDArray[np.float64]
 Initial = Callable[[np.random.Generator, tuple[int, int]], Array]
 """Draws conductances or transconductances (R, C) [S]; the ones below return read-only arrays."""
 
 
+@checked()
 def positive_part(scale: float, gain: float = 1.0) -> Initial:
     """Conductances max(0, U(−s, s)) with s = ``scale`` · ``gain`` / √R (Scellier 2024, section 5).
 
@@ -36,6 +38,7 @@ def positive_part(scale: float, gain: float = 1.0) -> Initial:
     return draw
 
 
+@checked()
 def uniform(low: float, high: float) -> Initial:
     """Conductances uniform in [``low``, ``high``] [S]."""
     if not 0 <= low <= high < np.inf:
@@ -47,6 +50,7 @@ def uniform(low: float, high: float) -> Initial:
     return draw
 
 
+@checked()
 def glorot(scale: float, gain: float = 1.0) -> Initial:
     """Transconductances U(−s, s) with s = ``scale`` · ``gain`` · √(6 / (R + C)) (Glorot & Bengio 2010, eq. 16).
 

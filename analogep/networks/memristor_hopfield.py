@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike
 from analogep.circuit import Circuit, Crossbar
 from analogep.devices import VCVS, Capacitor, IdealDiode, Resistor
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import checked
 from analogep.networks.builder import Builder, Index, range_faults, size_fault, to_ground
 from analogep.networks.hopfield import Array
 
 
+@checked(CircuitError, "memristor Hopfield network")
 def memristor_hopfield(
     layers: Sequence[int],
     weights: Mapping[str, ArrayLike],

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.style import (
     CYCLE,
     GREY,
@@ -35,6 +36,7 @@ FLOOR = 1e-16
 """Rounding of 1 - cosine; smaller values, and those below zero by rounding, are drawn here."""
 
 
+@checked()
 @styled
 def audit_figure(audit: Audit) -> Figure:
     """Draw an audit of learning rules against the adjoint gradient.

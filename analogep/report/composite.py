@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.confusion import confusion_counts, draw_confusion
 from analogep.report.curves import draw_errors, draw_loss, has_errors, metric_columns
 from analogep.report.drawing import draw_schematic
@@ -29,6 +30,7 @@ TILES = 24
 """Most hidden nodes whose receptive fields are drawn."""
 
 
+@checked()
 @styled
 def overview(
     circuit: Circuit,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.style import INK, RED, SMALL, new_figure, styled, whole_numbers
 
 Counts = NDArray[np.int64]
@@ -22,6 +23,7 @@ RIGHT = LinearSegmentedColormap.from_list("right", ["#FFFFFF", "#C9D8EA", "#7FA0
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#FFFFFF", "#EBC2C9", RED, "#7A2233"])
 
 
+@checked()
 @styled
 def confusion_matrix(
     labels: ArrayLike, predictions: ArrayLike, class_names: Sequence[str] | None = None

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.style import BLUE, INK, RED, SMALL, few_ticks, new_figure, spread, styled, whole_numbers
 from analogep.report.units import axis_label, fitting
 
@@ -22,6 +23,7 @@ MARKED = 40
 """Up to this many epochs every one has a marker."""
 
 
+@checked()
 @styled
 def learning_curve(metrics: Mapping[str, Sequence[float]]) -> Figure:
     """Draw the training loss and the errors against the epoch.

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analogep.circuit import Circuit, Crossbar
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.layers import layers_of
 from analogep.report.style import BLUE, RED, SMALL, new_figure, styled
 from analogep.report.symbols import Pen, Point
@@ -49,6 +50,7 @@ class _Lines:
         return self.offsets[-1] if self.offsets else 0.0
 
 
+@checked()
 @styled
 def schematic(circuit: Circuit) -> Figure:
     """Draw a schematic of a network of crossbars, with the true numbers of lines.

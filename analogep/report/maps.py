@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit, Crossbar
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.histograms import Bounds, draw_bars, draw_histogram
 from analogep.report.style import PAGE, SEQUENTIAL, SMALL, new_figure, styled, subfigures, whole_numbers
 from analogep.report.units import TIMES, axis_label, fitting
@@ -39,6 +40,7 @@ class _Panel:
     width: float
 
 
+@checked()
 @styled
 def conductance_maps(
     circuit: Circuit,

@@ -10,11 +10,13 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.style import RC
 
 FORMATS = ("pdf", "png", "svg")
 
 
+@checked()
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as PNG, PDF or SVG, by the suffix of ``path``.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.report.layers import Layer, layers_of
 from analogep.report.style import (
     BLUE,
@@ -37,6 +38,7 @@ NAMED = 24
 HIGHLIGHT = "#FBF4E3"
 
 
+@checked()
 @styled
 def phase_voltages(circuit: Circuit, free: Solution, nudged: Mapping[str, Solution], sample: int = 0) -> Figure:
     """Draw one sample's node voltages, and how far each nudge moves them: what a conductance sees.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analogep.kinds import checked
 from analogep.report.composite import overview
 from analogep.report.confusion import confusion_matrix
 from analogep.report.curves import learning_curve
@@ -15,6 +16,7 @@ from analogep.training import Run, predictions
 from analogep.training.phases import sample_phases
 
 
+@checked()
 def run_figures(run: Run, folder: Path) -> list[Path]:
     """Draw the figures of ``run`` as PNG into ``folder``, which is made if it does not exist.
 

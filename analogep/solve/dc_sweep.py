@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import CircuitError, ConvergenceError, InputError
+from analogep.kinds import checked
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
 
@@ -55,6 +56,7 @@ class DCSweep:
         return np.stack([s.bank_currents(name) for s in self.solutions])
 
 
+@checked()
 def dc_sweep(
     circuit: Circuit,
     name: str,
@@ -158,6 +160,7 @@ def _part(whole: Solution, part: slice, points: int) -> Solution:
         iterations=whole.iterations[part],
         wall_time=whole.wall_time / points,
         branches={b: currents[part] for b, currents in whole.branches.items()},
+        states={b: {key: value[part] for key, value in held.items()} for b, held in whole.states.items()},
     )
 
 

@@ -19,6 +19,7 @@ from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
 from analogep.devices import MultiPort, Resistor
 from analogep.errors import ConvergenceError, InputError
+from analogep.kinds import checked
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.operating import operating_point
@@ -51,6 +52,7 @@ class LangevinTrajectory:
         return out
 
 
+@checked()
 def langevin(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.kinds import checked
+
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -29,6 +31,7 @@ class Nudge(Protocol):
         ...
 
 
+@checked()
 @dataclass(frozen=True)
 class ConductanceNudge:
     """A conductance β [S] from each output to its target: i = β (o − y). Negative β repels.
@@ -48,6 +51,7 @@ class ConductanceNudge:
         return ConductanceNudge(self.beta, self.target[samples])
 
 
+@checked()
 @dataclass(frozen=True)
 class CurrentNudge:
     """Constant currents (B, O) [A]: the frozen nudge, β ∂C/∂o at the free equilibrium."""
@@ -63,6 +67,7 @@ class CurrentNudge:
         return CurrentNudge(self.current[samples])
 
 
+@checked()
 @dataclass(frozen=True)
 class SineNudge:
     """Alternating currents (B, O) [A], amplitude · sin(2π f t), for a transient from time zero.
@@ -91,6 +96,7 @@ class SineNudge:
         return SineNudge(self.amplitude[samples], self.frequency)
 
 
+@checked()
 @dataclass(frozen=True)
 class ScaledNudge:
     """Another nudge with its constant part, such as its targets, multiplied by a factor."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import solve_layered
 from analogep.solve.newton import NewtonOptions
@@ -27,6 +28,7 @@ Method = Literal["auto", "newton", "layered", "transient"]
 METHODS: tuple[str, ...] = get_args(Method)
 
 
+@checked()
 def operating_point(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,

@@ -68,6 +68,7 @@ def finish(
         model.branch_currents(x),
         trace,
         {b: dict(held) for b, held in system.held.items()},
+        system.nudge,
     )
 
 

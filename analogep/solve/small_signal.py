@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit, Topology
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve.model import Model
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
@@ -27,6 +28,7 @@ Port = str | tuple[str, str]
 _EPS = float(np.finfo(float).eps)
 
 
+@checked()
 def port_conductance(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,
@@ -97,6 +99,7 @@ def port_conductance(
     return out
 
 
+@checked()
 def time_constants(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import CurrentSource, MultiPort, OnePort
 from analogep.errors import InputError
+from analogep.solve.balance import constraint_currents, is_independent, powers
+from analogep.solve.nudge import Nudge
+from analogep.solve.system import pin_currents
 
 if TYPE_CHECKING:
     from analogep.solve.strategies import Attempt
@@ -46,6 +48,8 @@ class Solution:
     states
         Parameters (B, E) that replace the bank's own where elements remember (switches at the end of a
         transient), by bank index.
+    nudge
+        The nudge under which it was found, ``None`` in a free phase.
     """
 
     circuit: Circuit
@@ -58,6 +62,7 @@ class Solution:
     branches: dict[int, Array]
     trace: tuple[Attempt, ...] = ()
     states: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+    nudge: Nudge | None = None
 
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""
@@ -71,42 +76,42 @@ class Solution:
         return out
 
     def bank_currents(self, name: str) -> Array:
-        """Return the current (B, E) [A] from first to second pin through each element of a bank.
+        """Return the current (B, E) [A] into the first pin of each element of a bank.
 
-        Sources and amplifiers are not banks of known current; see :meth:`source_currents`. For a multi-port
-        it is the current into its first pin.
+        Of an element with two pins it is the current from the first to the second. The currents of sources and
+        amplifiers, which are no unknowns, follow from Kirchhoff's law.
         """
         for b, bank in enumerate(self.circuit.banks):
             if bank.name != name:
                 continue
-            if issubclass(bank.device, OnePort):
-                v = self.voltages[:, bank.pins[:, 0]] - self.voltages[:, bank.pins[:, 1]]
-                return bank.device.current(v, bank.values)[0]
-            if issubclass(bank.device, MultiPort):
-                z = np.concatenate([self.voltages[:, bank.pins], self._branches(b)], axis=-1)
-                return bank.device.stamp(z, {**bank.values, **self.states.get(b, {})})[0][..., 0]
-            raise InputError(f"bank {name!r} holds sources; their currents follow from Kirchhoff's law")
-        raise InputError(f"the circuit has no bank {name!r}")
+            into = pin_currents(self.circuit, b, self.voltages, self.branches, self.states)
+            if into is None:
+                into = constraint_currents(self)[0][b]
+            first: Array = into[..., 0]
+            return first
+        known = ", ".join(bank.name for bank in self.circuit.banks)
+        raise InputError(f"the circuit has no bank {name!r}; its banks are {known or 'none'}")
 
-    def _branches(self, b: int) -> Array:
-        bank = self.circuit.banks[b]
-        empty = np.zeros((len(self.voltages), bank.size, bank.device.branches))
-        return self.branches.get(b, empty)
+    @property
+    def powers(self) -> dict[str, Array]:
+        """Power (B,) [W] that each part of the circuit takes, by name; negative where the part delivers.
+
+        The parts are banks, crossbars and other couplings by name, and ``"(inputs)"`` and ``"(nudge)"`` where
+        there are some. They add up to zero but for the residual of Kirchhoff's law (Tellegen 1952).
+        """
+        return powers(self)
 
     @property
     def power(self) -> Array:
-        """Power (B,) [W] that conductances, crossbars and diodes turn into heat."""
-        total = np.zeros(len(self.voltages))
-        for bank in self.circuit.banks:
-            if issubclass(bank.device, OnePort) and not issubclass(bank.device, CurrentSource):
-                v = self.voltages[:, bank.pins[:, 0]] - self.voltages[:, bank.pins[:, 1]]
-                total += (bank.device.current(v, bank.values)[0] * v).sum(axis=1)
-            elif bank.device.kind == "ideal_diode":
-                v = self.voltages[:, bank.pins[:, 0]] - self.voltages[:, bank.pins[:, 1]]
-                total += (self.bank_currents(bank.name) * v).sum(axis=1)
-        for c in self.circuit.crossbars:
-            rows, columns = self.voltages[:, c.rows], self.voltages[:, c.columns]
-            g = c.conductance
-            total += rows**2 @ g.sum(axis=1) + columns**2 @ g.sum(axis=0)
-            total -= 2.0 * np.einsum("br,br->b", rows, columns @ g.T)
-        return total
+        """Power (B,) [W] that the independent sources deliver.
+
+        Independent sources are the clamped inputs, the voltage and current sources, and the nudge. What they
+        deliver all other elements take: resistors, junctions and transistors turn it into heat, while controlled
+        sources, transconductances and amplifiers stand for circuits with a supply of their own and may give power
+        back (negative). What capacitors store at a moment of a transient is not counted.
+        """
+        taken = np.zeros(len(self.voltages))
+        for part, power in powers(self).items():
+            if not is_independent(self.circuit, part):
+                taken += power
+        return taken

@@ -176,7 +176,43 @@ class System:
             block[...] = slope
 
 
-def node_currents(circuit: Circuit, voltages: Array, branches: Mapping[int, Array] | None = None) -> Array:
+def pin_currents(
+    circuit: Circuit,
+    b: int,
+    voltages: Array,
+    branches: Mapping[int, Array] | None = None,
+    states: Mapping[int, Mapping[str, Array]] | None = None,
+) -> Array | None:
+    """Return the current into each pin of a bank's elements, (B, E, P) [A]; ``None`` for sources and amplifiers.
+
+    Parameters
+    ----------
+    circuit, voltages, branches, states
+        As for :func:`node_currents`.
+    b
+        Index of the bank.
+    """
+    bank = circuit.banks[b]
+    if issubclass(bank.device, OnePort):
+        i, _ = bank.device.current(voltages[:, bank.pins[:, 0]] - voltages[:, bank.pins[:, 1]], bank.values)
+        return np.stack([i, -i], axis=-1)
+    if not issubclass(bank.device, MultiPort):
+        return None
+    extra = np.zeros((len(voltages), bank.size, bank.device.branches))
+    if branches is not None and b in branches:
+        extra = branches[b]
+    z = np.concatenate([voltages[:, bank.pins], extra], axis=-1)
+    f, _ = bank.device.stamp(z, {**bank.values, **(states or {}).get(b, {})})
+    out: Array = f[..., : bank.pins.shape[1]]
+    return out
+
+
+def node_currents(
+    circuit: Circuit,
+    voltages: Array,
+    branches: Mapping[int, Array] | None = None,
+    states: Mapping[int, Mapping[str, Array]] | None = None,
+) -> Array:
     """Return the current leaving each node through elements other than sources and amplifiers, (B, N) [A].
 
     Parameters
@@ -187,20 +223,14 @@ def node_currents(circuit: Circuit, voltages: Array, branches: Mapping[int, Arra
         Node voltages (B, N) [V].
     branches
         Branch currents (B, E, K) [A] of multi-port banks, by bank index; zero where not given.
+    states
+        Parameters (B, E) that replace a multi-port bank's own, by bank index.
     """
     total = np.zeros(voltages.shape)
     for b, bank in enumerate(circuit.banks):
-        if issubclass(bank.device, OnePort):
-            i, _ = bank.device.current(voltages[:, bank.pins[:, 0]] - voltages[:, bank.pins[:, 1]], bank.values)
-            scatter_add(total, bank.pins[:, 0], i)
-            scatter_add(total, bank.pins[:, 1], -i)
-        elif issubclass(bank.device, MultiPort):
-            extra = np.zeros((len(voltages), bank.size, bank.device.branches))
-            if branches is not None and b in branches:
-                extra = branches[b]
-            z = np.concatenate([voltages[:, bank.pins], extra], axis=-1)
-            f, _ = bank.device.stamp(z, bank.values)
-            scatter_add(total, bank.pins.ravel(), f[..., : bank.pins.shape[1]].reshape(len(voltages), -1))
+        into = pin_currents(circuit, b, voltages, branches, states)
+        if into is not None:
+            scatter_add(total, bank.pins.ravel(), into.reshape(len(voltages), -1))
     for c in circuit.crossbars:
         rows, columns = crossbar_currents(c.conductance, voltages[:, c.rows], voltages[:, c.columns])
         total[:, c.rows] += rows

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.devices import Waveform
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge
@@ -36,6 +37,7 @@ STARTS = ("zero", "operating_point")
 """Where a transient may start."""
 
 
+@checked()
 def transient(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike | Waveform] | None = None,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError, InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.solve.plausible import implausible
 from analogep.solve.system import System
@@ -45,6 +46,7 @@ class SpiceEngine(Protocol):
         ...
 
 
+@checked()
 def operating_point(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
@@ -131,6 +133,7 @@ def operating_point(
         name,
         time.perf_counter() - started,
         found.branches,
+        nudge=nudge,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError, InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.spice.dialects import number
 from analogep.spice.process import run
@@ -171,6 +172,7 @@ def with_script(netlist: str, lines: Iterator[str]) -> str:
     return "\n".join([body, *lines, end.lstrip("\n"), ""])
 
 
+@checked()
 @dataclass(frozen=True)
 class NgspiceEngine:
     """The ngspice program, one process per batch.

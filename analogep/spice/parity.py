@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
+from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.solve import operating_point as native_operating_point
 from analogep.spice.engine import Engine, operating_point
@@ -123,6 +124,7 @@ class ParityReport:
         return "\n".join(lines)
 
 
+@checked()
 def compare(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,

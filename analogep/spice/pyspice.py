@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from analogep.circuit import Circuit
 from analogep.devices.base import Primitive
 from analogep.errors import EngineError, InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.spice.deck import (
     bank_primitives,
@@ -64,6 +65,7 @@ def pyspice_version() -> str:
     return str(PySpice.__version__)
 
 
+@checked()
 def to_pyspice(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.spice.analyses import Analysis
 from analogep.spice.builder import Builder
@@ -64,6 +65,7 @@ class Netlist:
     stored: dict[str, float] = field(default_factory=dict)
 
 
+@checked()
 def from_netlist(
     text: str,
     *,
@@ -76,6 +78,7 @@ def from_netlist(
     return read_netlist(text, source=source, base=base, inputs=inputs, outputs=outputs).circuit
 
 
+@checked()
 def read_netlist(
     text: str,
     *,
@@ -160,6 +163,7 @@ def read_netlist(
     return Netlist(circuit, array, nudge, title, renamed, tuple(cards.analyses), initial, guesses, foreign.initial)
 
 
+@checked()
 def read_file(
     path: str | Path, *, inputs: Sequence[str] | None = None, outputs: Sequence[Output] | None = None
 ) -> Netlist:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
+from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.engine import Engine, SpiceEngine, find_engine, operating_point
 
 Array = NDArray[np.float64]
 
 
+@checked()
 @dataclass(frozen=True)
 class SpiceSolver:
     """Operating points by a SPICE engine, for whatever takes a :class:`analogep.learning.Solver`.

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import EngineError, InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.dialects import number
 from analogep.spice.ngspice import Outcome, Tolerances, execute, find_ngspice, ngspice_version, with_script
@@ -58,6 +59,7 @@ class SpiceTrajectory:
         return out
 
 
+@checked()
 def transient(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,

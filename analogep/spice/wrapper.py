@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.dialects import DIALECTS, number
 from analogep.spice.lines import Deck
@@ -25,6 +26,7 @@ WRAPPER = "wrapper.cir"
 VOLTAGES = "voltages.txt"
 
 
+@checked()
 def write(
     folder: Path,
     circuit: Circuit,

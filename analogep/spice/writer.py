@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.deck import nudge_primitives, nudge_terms
 from analogep.spice.dialects import DIALECTS
@@ -22,6 +23,7 @@ Hierarchy = Literal["flat", "layers"]
 HIERARCHIES: tuple[str, ...] = get_args(Hierarchy)
 
 
+@checked()
 def to_netlist(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,

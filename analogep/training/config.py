@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from analogep.errors import ConfigError, Fault
+from analogep.kinds import checked
 from analogep.training.data_config import DataConfig, EncoderConfig
 from analogep.training.network_config import NetworkConfig
 from analogep.training.section import NonNegative, Positive, Section, validated
@@ -234,6 +235,7 @@ def parse_config(data: Mapping[str, Any], subject: str) -> TrainConfig:
     return validated(TrainConfig, data, subject)
 
 
+@checked()
 def load_config(path: str | Path) -> TrainConfig:
     """Read a configuration from a TOML file, or by the name of one that ships with analogep.
 

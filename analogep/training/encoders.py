@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.kinds import checked
+
 if TYPE_CHECKING:
     from analogep.training.data import Part
     from analogep.training.data_config import EncoderConfig
@@ -18,6 +20,7 @@ CHUNK = 4096
 """Samples that are in memory as float64 at a time."""
 
 
+@checked()
 @dataclass(frozen=True)
 class VoltageEncoder:
     """v = gain · ((x − mean)/deviation − center), doubled to (v, −v) if ``doubled``.

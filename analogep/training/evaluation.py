@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.kinds import checked
 from analogep.learning import Cost
 from analogep.training.data import DataSet
 from analogep.training.problem import Problem, Volts
@@ -17,6 +18,7 @@ TOGETHER = 1024
 """Samples solved at once."""
 
 
+@checked()
 def predictions(scores: Array) -> NDArray[np.int64]:
     """Return the predicted class (S,) for a cost's scores (S, T): the outputs, or what a readout makes of them."""
     classes: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
@@ -35,6 +37,7 @@ Outputs = Callable[[Volts, NDArray[np.int64]], Array]
 """Finds the outputs (B, O) [V] of the free phase for some samples of one part of the data."""
 
 
+@checked()
 def evaluate(problem: Problem, cost: Cost, outputs_of: Outputs, part: Volts) -> tuple[float, float]:
     """Return the mean loss [V²] and the error rate on one part of the data, by a cost as it is trained by now."""
     losses, errors = np.empty(len(part)), np.empty(len(part))

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
+from analogep.kinds import checked
 from analogep.learning import (
     SGD,
     Adam,
@@ -146,6 +147,7 @@ class Problem:
             raise ConfigError("configuration", [Fault("learning.beta", what)])
 
 
+@checked()
 def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = None) -> Problem:
     """Build what ``config`` describes; every random draw comes from its seed.
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import ConfigError, ConvergenceError, EngineError, Fault
+from analogep.kinds import checked
 from analogep.spice import SpiceSolver
 from analogep.training.checkpoint import Checkpoint
 from analogep.training.config import TrainConfig, load_config
@@ -60,6 +61,7 @@ class Progress:
         """Note that an epoch is done."""
 
 
+@checked()
 def train(
     config: TrainConfig | str | Path,
     progress: Progress | None = None,
@@ -102,6 +104,7 @@ def train(
     return train_problem(build_problem(config), progress, out=out, resume=resume)
 
 
+@checked()
 def train_problem(
     problem: Problem, progress: Progress | None = None, *, out: Path | None = None, resume: Path | None = None
 ) -> Run:

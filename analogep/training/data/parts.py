@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.kinds import checked
+
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Features = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 
 
+@checked()
 @dataclass(frozen=True)
 class Part:
     """One part of a data set.
@@ -50,6 +53,7 @@ class Part:
         )
 
 
+@checked()
 @dataclass(frozen=True)
 class DataSet:
     """Training and test parts, and a part held out for validation if asked for.
