@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.crossbars import Crossbar, TransconductanceCrossbar, frozen
 from analogep.devices import Constraint, Device, Resistor, Waveform, device_name
 from analogep.errors import CircuitError, Fault, InputError
+from analogep.kinds import checked, is_numbers, shown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -34,12 +35,12 @@ _Valued = TypeVar("_Valued", "Bank", "TransconductanceCrossbar")
 
 
 def _numbers(values: ArrayLike, what: str) -> Array:
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: not an array of numbers ({error})") from None
+    if not is_numbers(values):
+        raise InputError(f"{what}: not an array of numbers ({shown(values)})")
+    return np.asarray(values, dtype=float)
 
 
+@checked(CircuitError, "bank")
 @dataclass(frozen=True, eq=False)
 class Bank:
     """All elements of one device type that share a name and a trainability, as arrays.
@@ -94,6 +95,7 @@ class Topology:
         self.derived: dict[str, Any] = {}
 
 
+@checked(CircuitError, "circuit")
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """A circuit with clamped inputs and observed outputs.
@@ -192,8 +194,8 @@ class Circuit:
         """Return the index of node ``name``; raises :class:`InputError` if there is none."""
         try:
             return self._indices[name]
-        except KeyError:
-            raise InputError(f"the circuit has no node {name!r}") from None
+        except (KeyError, TypeError):
+            raise InputError(f"the circuit has no node {shown(name)}") from None
 
     def input_array(self, inputs: ArrayLike | Mapping[str, ArrayLike] | None) -> Array:
         """Return input voltages as an array (B, I) [V].
@@ -242,6 +244,8 @@ class Circuit:
                 f"inputs have shape {np.shape(array)}; this circuit needs (batch, {count}) voltages, "
                 f"one per input node"
             )
+        if not len(array):
+            raise InputError(f"inputs have shape {array.shape}, no sample at all; give at least one")
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             b, i = bad[0]
@@ -302,15 +306,17 @@ class Circuit:
         known = {name: array for name, array, _ in self.all_parameters()}
         new: dict[str, Array] = {}
         faults = []
+        if not isinstance(values, Mapping):
+            what = f"{shown(values)}; give a mapping from the name of a block to its values"
+            raise CircuitError("parameter update", [Fault("values", what)])
         for name, value in values.items():
             if name not in known:
                 faults.append(Fault(name, f"unknown parameter block; this circuit has {', '.join(known)}"))
                 continue
-            try:
-                array = np.asarray(value, dtype=float)
-            except (TypeError, ValueError) as error:
-                faults.append(Fault(name, f"not an array of numbers ({error})"))
+            if not is_numbers(value):
+                faults.append(Fault(name, f"not an array of numbers ({shown(value)})"))
                 continue
+            array = np.asarray(value, dtype=float)
             if array.shape != known[name].shape:
                 faults.append(Fault(name, f"shape {array.shape} does not fit {known[name].shape}"))
             else:
@@ -436,6 +442,7 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
     )
 
 
+@checked(CircuitError, "bank")
 def resistor_bank(
     name: str, pins: ArrayLike, conductance: ArrayLike, names: Sequence[str], *, trainable: bool = False
 ) -> Bank:
@@ -443,7 +450,7 @@ def resistor_bank(
     return Bank(
         name,
         Resistor,
-        np.asarray(pins, np.int64).reshape(-1, 2),
+        np.asarray(pins).reshape(-1, 2),
         {"conductance": np.asarray(conductance, float)},
         tuple(names),
         frozenset({"conductance"} if trainable else ()),

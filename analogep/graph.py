@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -21,10 +22,14 @@ from analogep.devices import (
     Waveform,
 )
 from analogep.errors import CircuitError, Fault
-from analogep.kinds import checked
+from analogep.kinds import checked, is_whole, nearest, shown
 
 _GROUND_NAMES = {"0", "gnd"}
 ROLES = ("ground", "input", "output")
+EDGE_KEYS = ("device", "name", "trainable", "bank", "crossbar")
+"""What an edge may carry; anything else would be overlooked, and is a fault."""
+
+_OTHER_NODE_WORDS = ("input", "output", "ground", *EDGE_KEYS)
 
 
 def _node_name(node: Hashable, role: object) -> str:
@@ -32,6 +37,14 @@ def _node_name(node: Hashable, role: object) -> str:
     if role == "ground" or text.lower() in _GROUND_NAMES:
         return GROUND
     return f"n{text}" if text[:1].isdigit() else text
+
+
+def _is_hashable(node: object) -> bool:
+    try:
+        hash(node)
+    except TypeError:
+        return False
+    return True
 
 
 @checked(CircuitError, "graph")
@@ -65,14 +78,21 @@ def circuit_from_graph(
         if role is not None and role not in ROLES:
             faults.append(Fault(f"node {node}", f"unknown role {role!r}; use one of {', '.join(ROLES)}"))
         names[node] = _node_name(node, role)
+        for key in data:
+            hint = "did you mean role?" if key in _OTHER_NODE_WORDS else nearest(key, ("role",))
+            if key != "role" and hint:  # other attributes are the user's own
+                faults.append(Fault(f"node {node}", f"attribute {key!r} means nothing on a node; {hint}"))
+    for key in graph.graph:
+        if key not in ("inputs", "outputs") and (hint := nearest(key, ("inputs", "outputs"))):
+            faults.append(Fault("graph", f"attribute {key!r} means nothing; {hint}"))
     nodes = [GROUND, *(n for n in dict.fromkeys(names.values()) if n != GROUND)]
-    clashes = [n for n in set(names.values()) if n != GROUND and list(names.values()).count(n) > 1]
-    faults += [Fault(f"node {n}", "two graph nodes have this name") for n in sorted(clashes)]
+    clashes = sorted(n for n, count in Counter(names.values()).items() if n != GROUND and count > 1)
+    faults += [Fault(f"node {n}", "two graph nodes have this name") for n in clashes]
     index = {name: i for i, name in enumerate(nodes)}
 
     def find(node: Any, what: str) -> int:
         for candidate in (node, str(node)):
-            if isinstance(candidate, Hashable) and candidate in names:
+            if _is_hashable(candidate) and candidate in names:
                 return index[names[candidate]]
         name = _node_name(node, None)
         if name in index:
@@ -93,7 +113,9 @@ def circuit_from_graph(
     input_nodes = [find(n, f"input {n}") for n in inputs]
     output_pairs = []
     for output in outputs:
-        if isinstance(output, list) or (isinstance(output, tuple) and output not in names):
+        if isinstance(output, list) or (
+            isinstance(output, tuple) and not (_is_hashable(output) and output in names)
+        ):
             if len(output) != 2:
                 faults.append(Fault(f"output {output}", "give one node or a pair (positive, negative)"))
                 continue
@@ -132,11 +154,20 @@ class _Banks:
     def add(self, u: int, v: int, data: dict[str, Any], find: Any) -> None:
         device = data.get("device")
         name = data.get("name")
+        for key in data:
+            if key not in EDGE_KEYS:
+                hint = nearest(key, EDGE_KEYS) or f"an edge carries {', '.join(EDGE_KEYS)}"
+                where = str(name or getattr(device, "kind", "edge"))
+                self.faults.append(Fault(where, f"unknown edge attribute {key!r}; {hint}"))
+        for key in ("name", "bank"):
+            if data.get(key) is not None and not isinstance(data[key], str):
+                self.faults.append(Fault(str(name or "edge"), f"{key}={shown(data[key])}; give a text"))
+                return
         if not isinstance(device, Device):
             self.faults.append(
                 Fault(
                     str(name or "edge"),
-                    f"edge attribute device={device!r} is not a device; use e.g. "
+                    f"edge attribute device={shown(device)} is not a device; use e.g. "
                     "device=analogep.devices.Resistor(conductance=1e-4)",
                 )
             )
@@ -147,7 +178,7 @@ class _Banks:
         try:
             trainable = _trainable(device, wish)
         except TypeError:
-            self.faults.append(Fault(name, f"trainable={wish!r}; give true, a parameter's name, or several"))
+            self.faults.append(Fault(name, f"trainable={shown(wish)}; give true, a parameter's name, or several"))
             return
         pins = [u, v]
         if any(f.name == "control" for f in fields(device)):  # type: ignore[arg-type]
@@ -205,8 +236,10 @@ class _Banks:
         except (TypeError, ValueError):
             self.faults.append(Fault(name, f"crossbar={place!r}; give {wanted}"))
             return
-        if not all(isinstance(k, (int, np.integer)) and k >= 0 for k in (row, column)):
-            self.faults.append(Fault(name, f"crossbar={place!r}; row and column count from 0"))
+        if not isinstance(block, str) or not all(is_whole(k) and k >= 0 for k in (row, column)):
+            self.faults.append(
+                Fault(name, f"crossbar={place!r}; row and column count from 0, and the first is a name")
+            )
             return
         if not isinstance(device, (Resistor, MutualTransconductance, VCCS)):
             what = "resistors, mutual transconductances or VCCSs"
@@ -258,6 +291,10 @@ class _Banks:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Return rows, columns and values of a table; faults are noted."""
         shape = (1 + max(r for r, _ in cells), 1 + max(c for _, c in cells))
+        if len(cells) != shape[0] * shape[1]:  # before a table is made of what may be a slip
+            what = f"{len(cells)} elements do not fill a table of {shape}"
+            self.faults.append(Fault(f"crossbar {block}", what))
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0))
         g = np.zeros(shape)
         rows, columns = np.full(shape[0], -1), np.full(shape[1], -1)
         for (r, c), (u, v, value) in cells.items():
@@ -267,20 +304,19 @@ class _Banks:
                 )
                 break
             rows[r], columns[c], g[r, c] = u, v, value
-        else:
-            if len(cells) != g.size:
-                what = f"{len(cells)} elements do not fill a table of {shape}"
-                self.faults.append(Fault(f"crossbar {block}", what))
         return rows, columns, g
 
 
 def _trainable(device: Device, wish: object) -> frozenset[str]:
-    if isinstance(wish, (bool, np.bool_)) and wish:
-        return frozenset(k for k, info in device.parameters().items() if info.trainable)
-    if not wish:
+    """Return the names of the trainable parameters; raises ``TypeError`` for what is no such wish."""
+    if isinstance(wish, (bool, np.bool_)):
+        return frozenset(k for k, info in device.parameters().items() if info.trainable and wish)
+    if wish is None:
         return frozenset()
-    names: frozenset[str] = frozenset([wish] if isinstance(wish, str) else wish)  # type: ignore[call-overload]
-    return names
+    names = [wish] if isinstance(wish, str) else wish
+    if not isinstance(names, (list, tuple, set, frozenset)) or not all(isinstance(n, str) for n in names):
+        raise TypeError
+    return frozenset(names)
 
 
 def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:

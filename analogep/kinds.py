@@ -32,7 +32,9 @@ _SCANNED = 10_000
 """Entries of a list that are looked at one by one for a boolean among numbers."""
 
 
-def checked(error: type[FaultsError] | None = None, subject: str = "") -> Callable[[Checked], Checked]:
+def checked(
+    error: type[FaultsError] | None = None, subject: str = "", but: Sequence[str] = ()
+) -> Callable[[Checked], Checked]:
     """Return a decorator that compares the arguments of a function or of a dataclass with their annotations.
 
     Parameters
@@ -41,23 +43,30 @@ def checked(error: type[FaultsError] | None = None, subject: str = "") -> Callab
         What is raised, with a fault for each argument; :class:`InputError` by default.
     subject
         What the arguments make, for the message; the function's name by default.
+    but
+        Arguments that the function looks at itself, with more to say.
     """
 
     def decorate(what: Checked) -> Checked:
         if isinstance(what, type):
             init: Any = what.__init__  # type: ignore[misc]
-            what.__init__ = _guarded(init, error, subject or what.__name__, what.__module__)  # type: ignore[misc]
+            what.__init__ = _guarded(init, error, subject or what.__name__, what.__module__, but)  # type: ignore[misc]
             return what
-        return _guarded(what, error, subject or what.__qualname__, what.__module__)  # type: ignore[return-value]
+        return _guarded(what, error, subject or what.__qualname__, what.__module__, but)  # type: ignore[return-value]
 
     return decorate
 
 
 def _guarded(
-    function: Callable[..., Any], error: type[FaultsError] | None, subject: str, module: str
+    function: Callable[..., Any],
+    error: type[FaultsError] | None,
+    subject: str,
+    module: str,
+    but: Sequence[str] = (),
 ) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters
     names = tuple(name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD)
+    places = {name for name, p in parameters.items() if p.kind is p.POSITIONAL_ONLY}
     others = next((name for name, p in parameters.items() if p.kind is p.VAR_KEYWORD), "")
     kinds: dict[str, Kind] = {}
     tests: list[Test] = []
@@ -65,9 +74,12 @@ def _guarded(
 
     def prepare() -> None:
         nonlocal rest
-        kinds.update(argument_kinds(function, module))
+        kinds.update((k, v) for k, v in argument_kinds(function, module).items() if k not in but)
         rest = kinds.pop(others, _ANYTHING)
         tests.extend(kinds.get(name, _ANYTHING)[0] for name in names)
+
+    def named(name: str) -> Kind:
+        return rest if name in places else kinds.get(name, rest)
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -75,10 +87,11 @@ def _guarded(
             prepare()
         right = all(map(_call, tests, args))
         if right and kwargs:
-            right = all(map(_call, (kinds.get(name, rest)[0] for name in kwargs), kwargs.values()))
+            right = all(map(_call, (named(name)[0] for name in kwargs), kwargs.values()))
         if not right:
-            given = {**dict(zip(names, args, strict=False)), **kwargs}
-            refuse({name: kinds.get(name, rest) for name in given}, given, error, subject)
+            found = {name: (kinds.get(name, _ANYTHING), value) for name, value in zip(names, args, strict=False)}
+            found |= {name: (named(name), value) for name, value in kwargs.items()}
+            refuse(found, error, subject)
         return function(*args, **kwargs)
 
     return guarded
@@ -88,14 +101,12 @@ def _call(test: Test, value: Any) -> bool:
     return test(value)
 
 
-def refuse(
-    kinds: Mapping[str, Kind], given: Mapping[str, Any], error: type[FaultsError] | None, what: str
-) -> None:
-    """Raise the error that names every argument of ``given`` that is not of its kind."""
+def refuse(given: Mapping[str, tuple[Kind, Any]], error: type[FaultsError] | None, what: str) -> None:
+    """Raise the error that names every argument, by name its kind and value, that is not of its kind."""
     faults = [
-        Fault(name, f"{shown(value)}; give {kinds[name][1]}")
-        for name, value in given.items()
-        if name in kinds and not kinds[name][0](value)
+        Fault(name, f"{shown(value)} is not {says}; give one")
+        for name, ((test, says), value) in given.items()
+        if not test(value)
     ]
     if faults and error is not None:
         raise error(what, faults)
@@ -227,7 +238,7 @@ def _of_numbers(values: Sequence[Any], letters: str, depth: int, seen: list[int]
 
 
 _ARRAYS: dict[type, tuple[str, str]] = {
-    np.floating: ("fiu", "a number or an array of numbers"),
+    np.floating: ("fiu", "an array of numbers or a number"),
     np.integer: ("iu", "an array of whole numbers"),
     np.bool_: ("b", "an array of booleans"),
     np.complexfloating: ("fiuc", "an array of numbers"),
@@ -263,7 +274,7 @@ def _any_of(inner: tuple[Any, ...]) -> Kind:
 def _one_of(words: tuple[Any, ...]) -> Kind:
     """Return the kind of words; which word is the receiver's to check, with its other faults."""
     kinds = tuple({type(word) for word in words})
-    return lambda value: type(value) in kinds, f"one of {', '.join(map(str, words))}"
+    return lambda value: type(value) in kinds, f"one of the words {', '.join(map(str, words))}"
 
 
 def _class_or_callable(origin: Any, inner: tuple[Any, ...]) -> Kind:
@@ -290,12 +301,13 @@ _MANY = {
     "a whole number": "whole numbers",
     "a text": "texts",
     "anything": "values",
-    "a number or an array of numbers": "arrays of numbers",
+    "an array of numbers or a number": "arrays of numbers",
 }
 
 
 def _sequence(origin: type, entry: Kind) -> Kind:
     test, says = entry
+    exact = {"a text": str, "a number": float}.get(says)  # long lists of these are looked through in one go
     sets = not issubclass(origin, abc.Sequence)  # a collection in any order
 
     def right(value: Any) -> bool:
@@ -305,7 +317,7 @@ def _sequence(origin: type, entry: Kind) -> Kind:
             sets and isinstance(value, (set, frozenset, abc.KeysView, abc.ValuesView, Mapping))
         )
         known = known or (isinstance(value, abc.Sequence) and not isinstance(value, (str, bytes, bytearray)))
-        return known and all(map(test, value))
+        return known and (set(map(type, value)) == {exact} or all(map(test, value)))
 
     return right, f"a list of {_MANY.get(says, f'entries, each {says}')}"
 
@@ -339,7 +351,7 @@ def protocol_parts(cls: type) -> tuple[str, ...]:
     return tuple(sorted(parts))
 
 
-_NUMBERS: Kind = (is_numbers, "a number or an array of numbers")
+_NUMBERS: Kind = (is_numbers, "an array of numbers or a number")
 _PLAIN: dict[Any, Kind] = {
     float: (is_number, "a number"),
     int: (is_whole, "a whole number"),
@@ -357,25 +369,28 @@ _PLAIN: dict[Any, Kind] = {
 # --- parts that a class must have ------------------------------------------------------------------------
 
 
-def require_parts(cls: type, stubs: Callable[[Any], bool], what: str) -> None:
-    """Raise ``TypeError`` if a class that is defined leaves out what its base demands.
+def require_parts(cls: type, what: str, more: Iterable[str] = ()) -> None:
+    """Raise ``TypeError`` if a class that is defined leaves out what its base demands; a base itself may.
 
     Parameters
     ----------
     cls
         The class, as ``__init_subclass__`` gets it.
-    stubs
-        Tells of a class's attribute whether it is still the base's placeholder.
     what
         What the class is to be, for the message.
+    more
+        Names of further parts that it lacks.
     """
-    missing = sorted(name for name in dir(cls) if stubs(inspect.getattr_static(cls, name, None)))
+    if is_base(cls):
+        return
+    missing = [name for name in dir(cls) if _is_abstract(inspect.getattr_static(cls, name, None))]
+    missing = sorted({*missing, *more})
     if missing:
         many = "these" if len(missing) > 1 else "it"
         raise TypeError(f"{cls.__name__} is no {what}: it lacks {', '.join(missing)}; define {many} in the class")
 
 
-def is_abstract(member: Any) -> bool:
+def _is_abstract(member: Any) -> bool:
     """Return whether an attribute of a class is a placeholder that a subclass must replace."""
     return bool(getattr(member, "__isabstractmethod__", False))
 
@@ -383,7 +398,7 @@ def is_abstract(member: Any) -> bool:
 def is_base(cls: type) -> bool:
     """Return whether a class is itself a base: it lists ABC or Protocol, or has placeholders of its own."""
     direct = any(base.__name__ in ("ABC", "Protocol") for base in cls.__bases__)
-    return direct or any(is_abstract(member) for member in vars(cls).values())
+    return direct or any(_is_abstract(member) for member in vars(cls).values())
 
 
 # --- small helpers ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, Resistor, VoltageSource, Waveform
+from analogep.devices.probe import law_faults
 from analogep.errors import Fault
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
     for name in circuit.nodes[1:]:
         if str(name).lower() == "gnd":
             yield Fault(f"node {name!r}", 'reserved name: SPICE takes it for ground; use "0" or another name')
-        elif not isinstance(name, str) or not _NODE_NAME.fullmatch(name):
+        elif not _NODE_NAME.fullmatch(name):
             yield Fault(
                 f"node {name!r}",
                 "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
@@ -263,6 +264,8 @@ def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[F
     for bank in circuit.banks:
         if only is None or any(f"{bank.name}.{key}" in only for key in bank.values):
             faults += bank.device.check(bank.values, bank.names)
+    if only is None and not faults:
+        faults = [fault for bank in circuit.banks for fault in law_faults(bank.device, bank.values)]
     if faults:
         return faults
     if only is None or _may_disconnect(circuit, only):

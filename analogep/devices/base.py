@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import is_number, require_parts, shown
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
@@ -104,6 +105,22 @@ class Device(ABC):
     analytic: ClassVar[bool] = True
     """Whether the law is smooth, in pieces perhaps: no ideal diode, clip or switch."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        lacking = [name for name in ("kind", "pins") if not hasattr(cls, name)]
+        require_parts(cls, "device", [*lacking, *cls._lacking()])
+
+    @classmethod
+    def _lacking(cls) -> list[str]:
+        """Return the parts that this family needs beside its abstract ones, and that the class leaves out."""
+        return []
+
+    @classmethod
+    def _is_trainable(cls) -> bool:
+        """Return whether some parameter that the class declares is trainable, before its fields are known."""
+        infos = [_parameter_of(f) for f in vars(cls).values() if isinstance(f, Field)]
+        return any(info is not None and info.trainable for info in infos)
+
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """Return the numeric parameters of this device by name."""
@@ -128,13 +145,16 @@ class Device(ABC):
         return faults
 
     def __post_init__(self) -> None:
+        if not hasattr(self, "kind"):
+            name = type(self).__name__
+            raise CircuitError(f"device {name}", [Fault(name, "is a base of devices; use one derived from it")])
         values = {}
         for key, info in self.parameters().items():
             value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            if not is_number(value):
                 raise CircuitError(
                     f"device {self.kind}",
-                    [Fault(key, f"{value!r} is not a number; give a value in {info.unit}")],
+                    [Fault(key, f"{shown(value)} is not a number; give a value in {info.unit}")],
                 )
             values[key] = np.array([float(value)])
         faults = self.check(values, (type(self).__name__,))
@@ -208,6 +228,11 @@ class OnePort(Device):
 
     Arrays: ``v`` has shape (..., E), the parameters (E,). The current flows from pin 0 to pin 1.
     """
+
+    @classmethod
+    def _lacking(cls) -> list[str]:
+        gradients = ("current_gradient", "cocontent_gradient") if cls._is_trainable() else ()
+        return [name for name in gradients if getattr(cls, name) is getattr(OnePort, name)]
 
     @staticmethod
     @abstractmethod
@@ -283,6 +308,12 @@ class MultiPort(Device):
     state: ClassVar[str | None] = None
     """Name of the parameter that remembers what happened before (a switch's position), if one does."""
 
+    @classmethod
+    def _lacking(cls) -> list[str]:
+        wanted = ["stamp_gradient"] if cls._is_trainable() else []
+        wanted += ["next_state", "held"] if cls.state is not None else []
+        return [name for name in wanted if getattr(cls, name) is getattr(MultiPort, name)]
+
     @staticmethod
     @abstractmethod
     def stamp(z: Array, p: Values) -> tuple[Array, Array]:
@@ -354,6 +385,10 @@ class Constraint(Device):
     """Index of the child pin; the parent is the other one."""
     reversible: ClassVar[bool] = False
     """Whether parent and child may be exchanged (true for a source, not for an amplifier)."""
+
+    @classmethod
+    def _lacking(cls) -> list[str]:
+        return [] if hasattr(cls, "child") else ["child"]
 
     @staticmethod
     @abstractmethod

@@ -6,7 +6,7 @@ import copyreg
 import functools
 import keyword
 import weakref
-from abc import ABCMeta
+from abc import ABC, ABCMeta
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ class _ByExpression(ABCMeta):
     """Type of the classes that :func:`behavioural_class` makes; they are pickled by their expression."""
 
 
-class Behavioural(MultiPort, metaclass=_ByExpression):
+class Behavioural(MultiPort, ABC, metaclass=_ByExpression):
     """Current from p to n that is a differentiable expression of voltages; made by :func:`behavioural`.
 
     Pins are p, n and the control nodes c1, c2, …, which draw no current. In the expression, ``v(p,n)`` is the
@@ -51,7 +51,7 @@ class Behavioural(MultiPort, metaclass=_ByExpression):
         return [Primitive("B", name, nodes[:2], (text,))]
 
 
-class BehaviouralVoltage(Behavioural):
+class BehaviouralVoltage(Behavioural, ABC):
     """Source whose voltage v(p) − v(n) is a differentiable expression of voltages.
 
     Made by :func:`behavioural_voltage`; all else is as for :class:`Behavioural`, with a branch current from p
@@ -148,6 +148,8 @@ def _renamed(tree: Node, pins: Mapping[str, str]) -> Node:
     return Node(tree.kind, parts, text, tree.value)
 
 
+_MOST_CONTROLS = 9999
+
 _OWN = frozenset({"control", "expression", "pins", "tree"})
 """Names that mean something else to these classes."""
 
@@ -166,6 +168,9 @@ def behavioural_class(expression: str, controls: int, *, voltage: bool = False) 
         If the expression is malformed or uses a name that no parameter may have.
     """
     base = _base(voltage=voltage)
+    if not 0 <= controls <= _MOST_CONTROLS:
+        what = f"{controls}; give the number of control nodes, 0 to {_MOST_CONTROLS}"
+        raise CircuitError(f"device {base.kind}", [Fault("controls", what)])
     try:
         tree = parse(expression)
     except ValueError as error:

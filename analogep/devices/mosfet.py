@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,7 +18,7 @@ _MAX_EXPONENT = 600.0  # beyond it a junction is continued linearly, as the diod
 
 
 @dataclass(frozen=True)
-class Mosfet(MultiPort):
+class Mosfet(MultiPort, ABC):
     """Four-terminal MOSFET, level 1; use :class:`NMOS` or :class:`PMOS`.
 
     For an n-channel with v_ds ≥ 0 (else drain and source change places), β = ``transconductance`` · W/L,

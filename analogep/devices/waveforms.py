@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.errors import CircuitError, Fault, InputError
+from analogep.kinds import is_number, require_parts, shown
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,10 @@ class Waveform(ABC):
     """
 
     kind: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        require_parts(cls, "waveform", [] if hasattr(cls, "kind") else ["kind"])
 
     @abstractmethod
     def value(self, t: ArrayLike, *, before: bool = False) -> Array:
@@ -72,7 +77,7 @@ class Waveform(ABC):
 
     def __post_init__(self) -> None:
         faults = [
-            Fault(f.name, f"{value!r} is not a number; give a value like 1e-6")
+            Fault(f.name, f"{shown(value)} is not a number; give a value like 1e-6")
             for f in fields(self)  # type: ignore[arg-type]
             if f.type == "float" and not _is_number(value := getattr(self, f.name))
         ]
@@ -82,8 +87,7 @@ class Waveform(ABC):
 
 
 def _is_number(value: object) -> bool:
-    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return real and not math.isnan(float(value))  # type: ignore[arg-type]
+    return is_number(value) and not math.isnan(float(value))  # type: ignore[arg-type]
 
 
 def _finite(waveform: Waveform, *names: str) -> list[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import require_parts
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 
 Array = NDArray[np.float64]
@@ -21,11 +23,17 @@ NUDGE_FORMS: tuple[str, ...] = get_args(NudgeForm)
 class Cost(Protocol):
     """A cost per sample C(o, y) [V²], o being the outputs (B, O) [V]."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_parts(cls, "cost")
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name in configurations and messages."""
         ...
 
+    @abstractmethod
     def curvature(self, count: int) -> float:
         """Return a bound on the eigenvalues of ∂²C/∂o² with ``count`` outputs.
 
@@ -33,6 +41,7 @@ class Cost(Protocol):
         """
         ...
 
+    @abstractmethod
     def target_count(self, outputs: int) -> int:
         """Return how many targets a sample has where the circuit has so many outputs.
 
@@ -43,23 +52,28 @@ class Cost(Protocol):
         """
         ...
 
+    @abstractmethod
     def scores(self, outputs: Array) -> Array:
         """Return what targets are compared with, (B, targets): the largest names the class."""
         ...
 
     @property
+    @abstractmethod
     def analytic(self) -> bool:
         """Whether gradient and nudges are analytic functions of complex outputs, as holomorphic rules need."""
         ...
 
+    @abstractmethod
     def value(self, outputs: Array, targets: Array) -> Array:
         """Return C (B,)."""
         ...
 
+    @abstractmethod
     def gradient(self, outputs: Array, targets: Array) -> Array:
         """Return ∂C/∂o (B, O)."""
         ...
 
+    @abstractmethod
     def nudge(self, beta: float, outputs: Array, targets: Array, form: NudgeForm) -> Nudge:
         """Return the nudge of strength ``beta`` [S]; ``outputs`` are those of the free phase."""
         ...
@@ -68,6 +82,7 @@ class Cost(Protocol):
 class CurvedCost(Cost, Protocol):
     """A cost with second derivatives, whose error-dependent nudge is :class:`CostNudge`."""
 
+    @abstractmethod
     def hessian(self, outputs: Array, targets: Array) -> Array:
         """Return ∂²C/∂o² (B, O, O)."""
         ...

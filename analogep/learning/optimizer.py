@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analogep.crossbars import given_away
 from analogep.errors import ConfigError, Fault
-from analogep.kinds import checked
+from analogep.kinds import checked, require_parts
 
 Array = NDArray[np.float64]
 State = Mapping[str, Array]
@@ -36,6 +37,10 @@ class Optimizer(ABC):
 
     rates: Mapping[str, float]
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        require_parts(cls, "optimizer")
 
     @abstractmethod
     def directions(self, gradient: Mapping[str, Array], state: State) -> tuple[dict[str, Array], dict[str, Array]]:

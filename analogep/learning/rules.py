@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort
 from analogep.errors import InputError, RuleError
-from analogep.kinds import checked
+from analogep.kinds import checked, require_parts
 from analogep.learning.beta import largest_safe_beta
 from analogep.learning.costs import Cost, NudgeForm, SquaredError, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
@@ -76,6 +77,11 @@ def require_observables(circuit: Circuit, rule: str) -> None:
 class Solver(Protocol):
     """Anything that finds operating points like :func:`analogep.operating_point`."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_parts(cls, "solver")
+
+    @abstractmethod
     def __call__(
         self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | Array | None = None
     ) -> Solution:
@@ -104,11 +110,17 @@ NATIVE = NativeSolver()
 class Rule(Protocol):
     """Maps (circuit, inputs, targets, cost) to a gradient with the shapes of the trainable parameters."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_parts(cls, "rule")
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name for tables and messages."""
         ...
 
+    @abstractmethod
     def gradient(
         self,
         circuit: Circuit,

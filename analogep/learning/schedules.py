@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from analogep.kinds import checked
+from analogep.kinds import checked, require_parts
 
 
 class Schedule(Protocol):
     """Anything that gives a factor on the learning rates for each epoch."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_parts(cls, "schedule")
+
+    @abstractmethod
     def factor(self, epoch: int) -> float:
         """Return the factor in ``epoch``, counted from 1."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import CurrentSource, Device, VoltageSource
 from analogep.errors import CircuitError, Fault
+from analogep.kinds import is_whole
+from analogep.memory import too_large
 
 Index = NDArray[np.int64]
+
+_CELL, _NODE = 16.0, 500.0
+"""Bytes that a cell of a table takes while it is drawn, and a node with its name and elements."""
 
 
 class Builder:
@@ -98,11 +104,28 @@ def to_ground(nodes: Index) -> Index:
     return np.stack([nodes, np.zeros_like(nodes)], axis=1)
 
 
-def size_fault(layers: Sequence[int]) -> list[Fault]:
-    """Return the fault of layer sizes that make no network, if there is one."""
-    if len(layers) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in layers):
+def size_fault(layers: Sequence[int], tables: int = 1) -> list[Fault]:
+    """Return the fault of layer sizes that make no network, or none that fits in memory, if there is one.
+
+    Parameters
+    ----------
+    layers
+        Nodes per layer.
+    tables
+        How many tables of numbers join one layer to the next.
+    """
+    if len(layers) < 2 or not all(is_whole(n) and n >= 1 for n in layers):
         return [Fault("layers", f"{list(layers)}; give at least [inputs, outputs], each a positive count")]
-    return []
+    cells = sum(float(a) * float(b) for a, b in pairwise(layers))
+    return memory_fault(
+        "layers", str(list(layers)), _CELL * tables * cells + _NODE * float(sum(map(float, layers)))
+    )
+
+
+def memory_fault(name: str, shown: str, size: float) -> list[Fault]:
+    """Return the fault of an argument that asks for about ``size`` bytes, if there are not so many."""
+    problem = too_large(size)
+    return [] if problem is None else [Fault(name, f"{shown} {problem}; give fewer")]
 
 
 def choice_fault(name: str, value: str, of: object) -> list[Fault]:

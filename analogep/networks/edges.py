@@ -15,9 +15,13 @@ from analogep.circuit import Bank, Circuit
 from analogep.devices import Device, Mosfet, OnePort, Resistor, VoltageSource
 from analogep.errors import CircuitError, Fault
 from analogep.kinds import checked
+from analogep.networks.builder import memory_fault
 
 Index = NDArray[np.int64]
 Places = int | Sequence[int]
+
+_NODE = 2000.0
+"""Bytes that a node takes with its two or three edges and their names."""
 
 
 @checked(CircuitError)
@@ -73,6 +77,7 @@ def lattice(
     """
     if not (_counts(rows) and _counts(columns) and (columns > 1 or rows > 1)):
         raise CircuitError("lattice", [Fault("rows, columns", f"{rows} × {columns}; give at least two nodes")])
+    _require_room("lattice", "rows, columns", f"{rows} × {columns}", float(rows) * float(columns))
     number = np.arange(rows * columns).reshape(rows, columns)
     pairs = [np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()], axis=1)]
     pairs.append(np.stack([number[:-1].ravel(), number[1:].ravel()], axis=1))
@@ -123,6 +128,7 @@ def disordered(
     """
     if not _counts(nodes) or nodes < 4:
         raise CircuitError("disordered graph", [Fault("nodes", f"{nodes!r}; give at least four")])
+    _require_room("disordered graph", "nodes", str(nodes), float(nodes))
     from scipy.spatial import Delaunay  # not needed to build other circuits
 
     rng = np.random.default_rng(0) if rng is None else rng
@@ -132,6 +138,13 @@ def disordered(
     return _network(
         "disordered graph", nodes, pairs, inputs, outputs, bias_voltages, paired_outputs, edge, initial, rng
     )
+
+
+def _require_room(what: str, name: str, shown: str, nodes: float) -> None:
+    """Raise :class:`CircuitError` if there is no memory for so many nodes with their edges."""
+    faults = memory_fault(name, shown, _NODE * nodes)
+    if faults:
+        raise CircuitError(what, faults)
 
 
 def _counts(value: object) -> bool:

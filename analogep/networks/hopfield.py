@@ -19,11 +19,22 @@ from analogep.circuit import Circuit, TransconductanceCrossbar
 from analogep.devices import IdealDiode, MutualTransconductance, Resistor, TanhNeuron
 from analogep.errors import CircuitError, Fault
 from analogep.kinds import checked
-from analogep.networks.builder import Builder, Index, choice_fault, range_faults, size_fault, to_ground
+from analogep.networks.builder import (
+    Builder,
+    Index,
+    choice_fault,
+    memory_fault,
+    range_faults,
+    size_fault,
+    to_ground,
+)
 from analogep.networks.initial import Initial, glorot
 
 Array = NDArray[np.float64]
 Activation = Literal["clipped_relu", "tanh", "sigmoid", "identity"]
+_NEURON = 2000.0
+"""Bytes that a neuron takes with its elements."""
+
 Coupling = Literal["symmetric", "forward", "both"]
 
 
@@ -202,6 +213,9 @@ def hopfield_graph(
         outside = [n for n in chosen if not 0 <= n < count]
         if outside:
             build.faults.append(Fault(what, f"no neurons {outside}; the edges have 0 to {count - 1}"))
+    if build.faults:
+        raise CircuitError(build.what, build.faults)
+    build.faults += memory_fault("edges", f"{count} neurons", _NEURON * float(count))
     if build.faults:
         raise CircuitError(build.what, build.faults)
     nodes = build.nodes(f"s{i}" for i in range(count))

@@ -65,7 +65,7 @@ def memristor_hopfield(
         If the arguments make no network; names each fault.
     """
     build = Builder("memristor Hopfield network")
-    build.faults += size_fault(layers)
+    build.faults += size_fault(layers, tables=4)
     build.faults += range_faults(leak=(leak, "S"), limit=(limit, "V"), lowest=(lowest, "S"))
     build.faults += range_faults(gain=(gain, "1"), capacitance=(capacitance, "F"))
     if build.faults:

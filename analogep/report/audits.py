@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from analogep.errors import InputError
 from analogep.kinds import checked
+from analogep.learning import Audit, AuditRow
 from analogep.report.style import (
     CYCLE,
     GREY,
@@ -26,9 +25,6 @@ from analogep.report.style import (
     subfigures,
 )
 from analogep.report.units import MINUS, axis_label, fitting
-
-if TYPE_CHECKING:
-    from analogep.learning.audit import Audit, AuditRow
 
 Array = NDArray[np.float64]
 

@@ -20,6 +20,7 @@ from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
 from analogep.devices import MultiPort, Resistor
 from analogep.errors import ConvergenceError, InputError
 from analogep.kinds import checked
+from analogep.memory import too_large
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.operating import operating_point
@@ -114,6 +115,9 @@ def langevin(
     factor = math.sqrt(2.0 * BOLTZMANN * temperature / step) * _noise_factor(model)
     solver = linear_solver(model, shunt)
     steps = max(1, round(duration / step))
+    problem = too_large(8.0 * (steps + 1.0) * found.voltages.size)
+    if problem is not None:
+        raise InputError(f"{steps} steps: the record {problem}; give a shorter duration, or a longer step")
     voltages = np.empty((steps + 1, *found.voltages.shape))
     voltages[0] = found.voltages
     for k in range(1, steps + 1):

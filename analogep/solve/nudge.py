@@ -7,13 +7,14 @@ o = v₊ − v₋ the current ``i`` leaves the circuit at v₊ and enters it at 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.kinds import checked
+from analogep.kinds import checked, require_parts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -22,10 +23,16 @@ Index = NDArray[np.int64]
 class Nudge(Protocol):
     """Anything with a current, and its slope, as a function of the outputs."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_parts(cls, "nudge")
+
+    @abstractmethod
     def evaluate(self, outputs: Array) -> tuple[Array, Array]:
         """Return the currents (B, O) [A] and their slopes, (B, O) or (B, O, O) [S], at ``outputs`` (B, O)."""
         ...
 
+    @abstractmethod
     def select(self, samples: Index) -> Nudge:
         """Return the nudge of some samples of the batch."""
         ...

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit, Topology
 from analogep.errors import InputError
 from analogep.kinds import checked
+from analogep.memory import too_large
 from analogep.solve.model import Model
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
@@ -28,7 +29,7 @@ Port = str | tuple[str, str]
 _EPS = float(np.finfo(float).eps)
 
 
-@checked()
+@checked(but=("ports", "count"))
 def port_conductance(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,
@@ -83,6 +84,7 @@ def port_conductance(
     inject, read = (_incidence(model, pairs, factor) for factor in (model.w, model.t))
     _check_ports(circuit, pairs, read)
     out = np.empty((len(array), count, count))
+    _require_room(size + count)
     bordered = np.zeros((size + count, size + count))
     bordered[:size, size:] = -inject.T
     bordered[size:, :size] = read
@@ -99,7 +101,7 @@ def port_conductance(
     return out
 
 
-@checked()
+@checked(but=("ports", "count"))
 def time_constants(
     circuit: Circuit,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,
@@ -151,6 +153,7 @@ def time_constants(
     array = circuit.input_array(inputs)
     found = operating_point(circuit, array, method=method)
     system = System(circuit, array)
+    _require_room(system.model.plan.size)
     u, s, vt = np.linalg.svd(system.model.integrator_capacitance(node_capacitance).toarray())
     rank = int(np.count_nonzero(s > len(s) * _EPS * s.max(initial=0.0)))
     if count > rank:
@@ -174,6 +177,15 @@ def time_constants(
             ) from None
         out[b] = _decay(np.linalg.eigvals(modes), rank * _EPS * float(np.linalg.norm(modes)))[:count]
     return out
+
+
+def _require_room(size: int) -> None:
+    """Raise :class:`InputError` if dense matrices of so many unknowns do not fit in memory."""
+    problem = too_large(6.0 * 8.0 * float(size) ** 2)
+    if problem is not None:
+        raise InputError(
+            f"the dense matrices of {size} unknowns are too large: this {problem}; take a smaller circuit"
+        )
 
 
 def _decay(modes: NDArray[np.complexfloating] | Array, rounding: float) -> Array:
