@@ -13,8 +13,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 
 import numpy as np
+import scipy.linalg
 
 Array = np.ndarray
 BOLTZMANN, CHARGE = 1.38064852e-23, 1.6021766208e-19
@@ -153,6 +155,8 @@ def compiled(expression: str, node: Callable[[str], int]) -> tuple[list[int], Ca
 def junction(i_s: float, vte: float, gmin: float) -> Callable[[Sequence[float]], float]:
     def current(u: Sequence[float]) -> float:
         v = u[0] - u[1]
+        if isinstance(v, Decimal):
+            return _junction_of_digits(v, Decimal(i_s), Decimal(vte), Decimal(gmin))  # type: ignore[return-value]
         if v >= -3.0 * vte:
             return i_s * math.expm1(min(v / vte, 300.0)) + gmin * v
         return -i_s * (1.0 + (3.0 * vte / (v * math.e)) ** 3) + gmin * v
@@ -237,6 +241,7 @@ class Network:
         self.laws: list[Law] = []
         self.charges: list[Law] = []
         self.switches: list[Toggle] = []
+        self.inner: dict[int, tuple[int, int, float, Callable[[Sequence[float]], float]]] = {}  # behind series resistances
         self.given: list[tuple[int, int, float]] = []  # capacitors with IC=
         self.flowing: dict[int, float] = {}  # inductors with IC=, by branch
         self.size = self.nodes
@@ -331,6 +336,7 @@ class Network:
             inner = self.size
             self.size += 1
             self._conductance(p, inner, 1.0 / m["rs"])
+            self.inner[inner] = (p, n, m["rs"], junction(m.get("is", 1e-14), vte, self.gmin))
             p = inner
         self._junction(p, n, m.get("is", 1e-14), vte)
         if m.get("cjo", 0.0) > 0.0 or m.get("tt", 0.0) > 0.0:
@@ -396,6 +402,19 @@ class Network:
         j = self.c.copy()
         _differences(self.charges, x, j)
         return j
+
+    def fill(self, x: Array) -> None:
+        """Set the nodes behind series resistances to what the nodes around them make of them, by bisection."""
+        for k, (p, n, rs, law) in self.inner.items():
+            a, b = (float(x[p]) if p >= 0 else 0.0), (float(x[n]) if n >= 0 else 0.0)
+            low, high = min(a, b), max(a, b)
+            for _ in range(200):
+                middle = 0.5 * (low + high)
+                if law([middle, b]) - (a - middle) / rs > 0:
+                    high = middle
+                else:
+                    low = middle
+            x[k] = 0.5 * (low + high)
 
     def allowed(self, x: Array) -> Array:
         """Return the size of each equation's terms, (n,), what rounding and tolerances are measured by."""
@@ -671,22 +690,96 @@ def over_time(net: Network, rtol: float = 1e-6, most_steps: int = 60_000) -> tup
     return np.array(times), np.array(record)
 
 
-def stability(net: Network, x: Array, leak: float = 1e-12) -> float:
-    """Return the largest real part of −C⁻¹J [1/s] of the leaky integrator (``leak`` farad at each node) at x.
+def stability(net: Network, x: Array) -> float:
+    """Return the largest real part of the leaky integrator's rates [S], its capacitance being 1 F at each node.
 
-    Negative where the point is stable. Branches follow at once: they are eliminated.
+    Negative where the point is stable. Sources and inductors constrain nodes: rates are those within the
+    voltages that they allow, of Kirchhoff's law at what no branch's current enters.
     """
     j, n = net.slopes(x), net.nodes
-    inner = j[n:, n:]
-    g = j[:n, :n]
-    if inner.size:
-        big = np.zeros_like(j)
-        big[:n, :n] = np.eye(n) * leak
-        import scipy.linalg
-
-        values = scipy.linalg.eigvals(-j, big)
-        values = values[np.isfinite(values)]
-        values = values[np.abs(values) < 1e6 * np.abs(j).max() / leak]
+    nodes, hidden = list(range(n)), list(net.inner)  # what lies behind series resistances has no capacitance
+    branches = [k for k in range(n, net.size) if k not in net.inner]
+    if hidden:
+        j = j.copy()
+        inside = np.linalg.solve(j[np.ix_(hidden, hidden)], j[np.ix_(hidden, nodes)])
+        j[np.ix_(nodes, nodes)] -= j[np.ix_(nodes, hidden)] @ inside
+    a, b, d = j[np.ix_(nodes, nodes)], j[np.ix_(nodes, branches)], j[np.ix_(branches, nodes)]
+    if branches:
+        if np.abs(j[np.ix_(branches, branches)]).max() > 0:
+            raise OutOfReach("a branch with a resistance of its own")
+        left = scipy.linalg.null_space(b.T)
+        right = scipy.linalg.null_space(d / np.abs(d).max(axis=1, keepdims=True))
+        if left.shape != right.shape:
+            raise OutOfReach("sources in a loop")
+        a, mass = left.T @ a @ right, left.T @ right
     else:
-        values = np.linalg.eigvals(-g / leak)
-    return float(values.real.max()) if len(values) else -math.inf
+        mass = np.eye(len(nodes))
+    if not len(a):
+        return -math.inf
+    values = scipy.linalg.eigvals(-a, mass)
+    if not np.isfinite(values).all():
+        raise OutOfReach("a node whose rate is not determined")
+    return float(values.real.max())
+
+
+def _junction_of_digits(v: Decimal, i_s: Decimal, vte: Decimal, gmin: Decimal) -> Decimal:
+    if v >= -3 * vte:
+        return i_s * (min(v / vte, Decimal(300)).exp() - 1) + gmin * v
+    return -i_s * (1 + (3 * vte / (v * Decimal(1).exp())) ** 3) + gmin * v
+
+
+def exact(net: Network, x: Array, digits: int = 50, most: int = 100) -> Array:
+    """Return the root that Newton's method of ``digits`` digits leads to from x; for sources, resistors, junctions."""
+    if any(law.function.__qualname__ != "junction.<locals>.current" for law in net.laws) or net.switches:
+        raise OutOfReach("laws without an exact form")
+    with localcontext() as context:
+        context.prec = digits
+        h = Decimal(10) ** (-digits // 2)
+        zero = Decimal(0)
+        z = [Decimal(float(v)) for v in x]
+        constant = [[Decimal(float(v)) for v in row] for row in net.g]
+        for k in range(most):
+            j = [row.copy() for row in constant]
+            f = [sum((a * b for a, b in zip(row, z, strict=True) if a), zero) for row in constant]
+            for c, weight, wave in net.sources:
+                if c >= 0:
+                    f[c] += Decimal(weight) * Decimal(wave.rest)
+            for law in net.laws:
+                p, n = law.controls
+                u = [z[p] if p >= 0 else zero, z[n] if n >= 0 else zero]
+                i: Decimal = law.function(u)  # type: ignore[assignment,arg-type]
+                up: Decimal = law.function([u[0] + h, u[1]])  # type: ignore[assignment,list-item]
+                g = (up - i) / h
+                for row, weight in law.rows:
+                    if row >= 0:
+                        f[row] += Decimal(weight) * i
+                        if p >= 0:
+                            j[row][p] += Decimal(weight) * g
+                        if n >= 0:
+                            j[row][n] -= Decimal(weight) * g
+            step = _solved(j, f)
+            longest = max(abs(v) for v in step[: net.nodes])
+            short = min(Decimal(1), Decimal("0.3") / longest) if k > 2 and longest > 0 else Decimal(1)
+            z = [a - short * b for a, b in zip(z, step, strict=True)]
+            if longest < Decimal(10) ** (-digits // 3):
+                return np.array([float(v) for v in z])
+    raise OutOfReach("Newton of many digits does not settle")
+
+
+def _solved(a: list[list[Decimal]], b: list[Decimal]) -> list[Decimal]:
+    """Return the solution of a x = b, by elimination; both are overwritten."""
+    size = len(b)
+    for k in range(size):
+        best = max(range(k, size), key=lambda i: abs(a[i][k]) / max(max(abs(v) for v in a[i]), Decimal("1e-300")))
+        if not a[best][k]:
+            raise OutOfReach("singular")
+        a[k], a[best], b[k], b[best] = a[best], a[k], b[best], b[k]
+        for i in range(k + 1, size):
+            if a[i][k]:
+                factor = a[i][k] / a[k][k]
+                a[i] = [u - factor * v if v else u for u, v in zip(a[i], a[k], strict=True)]
+                b[i] -= factor * b[k]
+    x = [Decimal(0)] * size
+    for k in reversed(range(size)):
+        x[k] = (b[k] - sum((a[k][i] * x[i] for i in range(k + 1, size) if a[k][i]), Decimal(0))) / a[k][k]
+    return x
