@@ -94,7 +94,7 @@ def one(seed: int, number: int, kind: str) -> Finding:
         f"{kind}\n* edges {net.edges.tolist()}\n* weights (of {LEAK:g} S) {net.weights.tolist()}\n"
         f"* {net.activation}, inputs {net.drive.tolist()}, bias (of {LEAK:g} A) {net.bias.tolist()}\n"
     )
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         with limited(LONGEST), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -102,19 +102,27 @@ def one(seed: int, number: int, kind: str) -> Finding:
     except TooSlow:
         return Finding(number, kind, "too slow", f"more than {LONGEST:g} s", what, LONGEST)
     except AnalogepError as error:
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         stable = net.flow(rng)
         outcome = "refused, no stable point found" if stable is None else "refused, another point is stable"
         return Finding(number, kind, outcome, f"{error}; stable: {stable}", what, seconds)
     except Exception as error:  # what the census looks for: a foreign traceback
         return Finding(number, kind, "foreign error", f"{type(error).__name__}: {error}", what)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     s = np.array([float(solution.voltage(f"s{k}")[0]) for k in range(net.inputs, net.size)])
     missed, lowest = net.missed(s), net.lowest(s)
     if missed > 1e-6 * max(1.0, np.abs(net.weights).sum()):
         return Finding(number, kind, "silently wrong", f"{missed:.3g} V from its own answer", what, seconds)
     if lowest < -1e-7:
         said = "; ".join(str(w.message) for w in warned)
-        outcome = "unstable, said so" if said else "silently unstable" if net.flow(rng) is not None else "unstable, no stable point found"
-        return Finding(number, kind, outcome, f"eigenvalue {lowest:.3g} leaks, {solution.engine}; {said}", what, seconds)
+        outcome = (
+            "unstable, said so"
+            if said
+            else "silently unstable"
+            if net.flow(rng) is not None
+            else "unstable, no stable point found"
+        )
+        return Finding(
+            number, kind, outcome, f"eigenvalue {lowest:.3g} leaks, {solution.engine}; {said}", what, seconds
+        )
     return Finding(number, kind, "stable", "", what, seconds)

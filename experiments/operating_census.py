@@ -1,10 +1,10 @@
 """Census of operating points of hard kinds: netlists by the package and ngspice, Hopfield graphs by their flow.
 
 Every answer of ours must be a root of equations that share no code with the package (``independent``: one more
-Newton step from it must not move it), and one at which the leaky integrator stays (equal capacitances at the nodes,
-eigenvalues of the differenced Jacobian). Where we refuse, ngspice's answer is put to the same two questions.
+Newton step from it must not move it), and one at which the leaky integrator stays (equal capacitances at the
+nodes, eigenvalues of the differenced Jacobian). Where we refuse, ngspice's answer is put to the same questions.
 
-Run: python experiments/operating_census.py [--count 2000] [--seed 0] [--jobs 2] [--failures FOLDER] [--kinds KIND ...]
+Run: python experiments/operating_census.py [--count 2000] [--seed 0] [--failures FOLDER] [--kinds KIND ...]
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import time
 import warnings
 
 import hopfield_flow
-import independent
+import independent_solve
 import numpy as np
 from census_tools import Array, Deck, Finding, ngspice, ours, parser, run
+from independent import Network
+from independent_laws import OutOfReach
 from operating_decks import KINDS, sample
 
 HOPFIELD = "hopfield graph"
 ALL = (*KINDS, HOPFIELD)
 GOOD = {
-    "same as ngspice", "another stable point", "stable, ngspice fails", "stable, ngspice's is no root or unstable",
-    "both refused", "refused, ngspice's is unstable", "refused, ngspice's is no root", "unstable, said so", "stable",
-    "refused, an absurd current", "refused, no stable point found",
+    "same as ngspice", "another stable point", "stable, ngspice fails",
+    "stable, ngspice's is no root or unstable",
+    "both refused", "refused, ngspice's is unstable", "refused, ngspice's is no root", "unstable, said so",
+    "stable", "refused, an absurd current", "refused, no stable point found",
 }  # fmt: skip
 TIGHT = (
     "reltol=1e-9 vntol=1e-12 abstol=1e-18 itl1=500",
@@ -35,10 +38,10 @@ class Judge:
     """What the independent equations say of node voltages."""
 
     def __init__(self, text: str) -> None:
-        self.net = independent.Network(text)
+        self.net = Network(text)
 
     def unknowns(self, voltages: dict[str, float]) -> Array | None:
-        """Return all unknowns: voltages as given, hidden nodes and branch currents by Newton's method from there."""
+        """Return all unknowns: voltages as given, inner nodes and branch currents that go with them."""
         net = self.net
         x = np.zeros(net.size)
         for k, name in enumerate(net.names):
@@ -71,8 +74,8 @@ class Judge:
         open_ = (np.abs(inverse) @ (net.allowed(x) / scale))[: net.nodes] * 64 * np.finfo(float).eps
         if open_.max(initial=0.0) > 1e-7:
             try:
-                return float(np.abs(independent.exact(net, x) - x)[: net.nodes].max())
-            except (independent.OutOfReach, ArithmeticError):
+                return float(np.abs(independent_solve.exact(net, x) - x)[: net.nodes].max())
+            except (OutOfReach, ArithmeticError):
                 pass
         return float(np.maximum(step - open_, 0.0).max(initial=0.0))
 
@@ -82,10 +85,10 @@ class Judge:
         return max((abs(law.function(v)) for law, v in zip(self.net.laws, u, strict=True)), default=0.0)
 
     def stable(self, x: Array) -> tuple[bool, float]:
-        """Return whether the leaky integrator stays at x, and its largest rate [S] (at 1 F); true where unknown."""
+        """Return whether the leaky integrator stays at x, and its largest rate [S]; true where unknown."""
         try:
-            rate = independent.stability(self.net, x)
-        except independent.OutOfReach:
+            rate = independent_solve.stability(self.net, x)
+        except OutOfReach:
             return True, 0.0
         return rate <= 1e-7 * np.abs(self.net.slopes(x)[: self.net.nodes, : self.net.nodes]).max(), rate
 
@@ -105,19 +108,19 @@ class Judge:
                         s.closed = s.wanted(here)
                     while True:
                         try:
-                            z = independent.newton(
+                            z = independent_solve.newton(
                                 lambda y, here=here, pace=pace: net.forces(y, None) + pace * mass @ (y - here),
                                 lambda y, pace=pace: net.slopes(y) + pace * mass,
                                 here,
                             )
                             break
-                        except independent.OutOfReach:
+                        except OutOfReach:
                             pace *= 8.0
                             if pace > 1e9 * rate:
                                 raise
                     if np.abs(z - here)[: net.nodes].max() < 1e-9:
                         break
-            except independent.OutOfReach:
+            except OutOfReach:
                 continue
             if self.error(z) < 1e-5 and self.stable(z)[0]:
                 return True
@@ -135,17 +138,17 @@ def by_ngspice(deck: Deck) -> tuple[dict[str, float] | None, str]:
 
 def classify(deck: Deck) -> tuple[str, str, float]:
     """Return the outcome, what there is to say, and the seconds ours took."""
-    started = time.perf_counter()
+    started = time.process_time()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         outcome, remark, result = ours(deck.text)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     theirs, said = by_ngspice(deck)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             judge: Judge | None = Judge(deck.text)
-        except independent.OutOfReach:
+        except OutOfReach:
             judge = None  # breakdown: by ngspice alone
         if result is None:
             return *_refused(judge, outcome, remark, theirs, said), seconds

@@ -1,5 +1,7 @@
 """Random operating points as netlists, of kinds that ``census`` lacks: one function for each kind of circuit."""
 
+# ruff: noqa: E501  (a card of a netlist stays on one line)
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -46,7 +48,9 @@ def diode_bridge(rng: Generator, deck: Deck) -> None:
     deck.add(f"Rq q 0 {decades(rng, 1, 1e9):.4g}")
     names = ["p", "q", *(f"b{k}" for k in range(int(rng.integers(2, 8))))]
     for k, name in enumerate(names[2:]):
-        deck.add(f"R{k} {name} {rng.choice([n for n in ['0', *names] if n != name])} {decades(rng, 1e-1, 1e8):.4g}")
+        deck.add(
+            f"R{k} {name} {rng.choice([n for n in ['0', *names] if n != name])} {decades(rng, 1e-1, 1e8):.4g}"
+        )
     deck.add(_diode(rng, "dm0"))
     deck.add(_diode(rng, "dm1"))
     for k in range(int(rng.integers(3, 14))):
@@ -110,7 +114,9 @@ def latch(rng: Generator, deck: Deck) -> None:
             w = 10.0 if even else rng.uniform(5, 40)
             here, before = f"x{k}", f"x{(k - 1) % stages}"
             deck.add(f"M{k} {here} {before} 0 0 nm W={w:.4g}u L=1u")
-            deck.add(f"R{k} vdd {here} {r:.4g}" if load else f"Mp{k} {here} {before} vdd vdd pm W={2 * w:.4g}u L=1u")
+            deck.add(
+                f"R{k} vdd {here} {r:.4g}" if load else f"Mp{k} {here} {before} vdd vdd pm W={2 * w:.4g}u L=1u"
+            )
             if rng.random() < 0.2:
                 deck.add(f"Rl{k} {here} 0 {decades(rng, 1e4, 1e8):.4g}")
     else:
@@ -161,7 +167,9 @@ def negative(rng: Generator, deck: Deck) -> None:
         deck.add(f"V1 in 0 {rng.uniform(-3, 3) * (rng.random() < 0.8):.4g}\nR1 in a {r:.5g}")
         deck.add(f"B1 a 0 I={{{1 / r:.5g}*(V(a)*V(a)*V(a)/{scale * scale:.4g}-{depth:.4g}*V(a))}}")
         if rng.random() < 0.5:
-            deck.add(f"R2 a b {r:.4g}\nB2 b 0 I={{{1 / r:.5g}*(V(b)*V(b)*V(b)/{scale * scale:.4g}-{depth:.4g}*V(b))}}")
+            deck.add(
+                f"R2 a b {r:.4g}\nB2 b 0 I={{{1 / r:.5g}*(V(b)*V(b)*V(b)/{scale * scale:.4g}-{depth:.4g}*V(b))}}"
+            )
 
 
 def behavioural(rng: Generator, deck: Deck) -> None:
@@ -228,7 +236,9 @@ def mosfets(rng: Generator, deck: Deck) -> None:
     if kind == "mirror":
         deck.add(f"R1 vdd a {r:.4g}\nM1 a a 0 0 nm\nM2 b a 0 0 nm W=300u\nR2 vdd b {r * rng.uniform(0.1, 3):.4g}")
     elif kind == "pair":
-        deck.add(f"V1 g1 0 {rng.uniform(0, vdd):.4g}\nV2 g2 0 {rng.uniform(0, vdd):.4g}\nR1 vdd d1 {r:.4g}\nR2 vdd d2 {r:.4g}")
+        deck.add(
+            f"V1 g1 0 {rng.uniform(0, vdd):.4g}\nV2 g2 0 {rng.uniform(0, vdd):.4g}\nR1 vdd d1 {r:.4g}\nR2 vdd d2 {r:.4g}"
+        )
         deck.add(f"M1 d1 g1 s 0 nm\nM2 d2 g2 s 0 nm\nR3 s 0 {r * rng.uniform(0.1, 2):.4g}")
     elif kind == "stack":
         count = int(rng.integers(2, 6))
@@ -237,7 +247,9 @@ def mosfets(rng: Generator, deck: Deck) -> None:
             below = f"a{k + 1}" if k < count - 1 else "0"
             deck.add(f"M{k} a{k} {f'a{k}' if rng.random() < 0.7 else 'vdd'} {below} 0 nm")
     elif kind == "follower":
-        deck.add(f"V1 g 0 {rng.uniform(0, vdd):.4g}\nM1 vdd g s 0 nm\nR1 s 0 {r:.4g}\nM2 0 s t vdd pm\nR2 vdd t {r:.4g}")
+        deck.add(
+            f"V1 g 0 {rng.uniform(0, vdd):.4g}\nM1 vdd g s 0 nm\nR1 s 0 {r:.4g}\nM2 0 s t vdd pm\nR2 vdd t {r:.4g}"
+        )
     else:
         names = ["0", "vdd", "a", "b", "c"]
         deck.add(f"R1 vdd a {r:.4g}\nR2 a b {r:.4g}\nR3 b c {r:.4g}\nR4 c 0 {r:.4g}")

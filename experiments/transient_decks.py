@@ -1,5 +1,7 @@
 """Random transients as netlists: one function for each kind of circuit, all of them in the grammar of ``independent``."""
 
+# ruff: noqa: E501  (a card of a netlist stays on one line)
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -338,7 +340,9 @@ def mosfets(rng: Generator, deck: Deck, capacitance: bool = False) -> None:
         if rng.random() < 0.7:
             deck.add(f"C1 out 0 {c:.4g}")
     elif kind == "gate":
-        deck.add(f"V1 in 0 {shape}\nV2 g 0 {source(rng, stop, 0, vdd, 'pp')}\nM1 in g out 0 nm {size}\nC1 out 0 {c:.4g}")
+        deck.add(
+            f"V1 in 0 {shape}\nV2 g 0 {source(rng, stop, 0, vdd, 'pp')}\nM1 in g out 0 nm {size}\nC1 out 0 {c:.4g}"
+        )
         deck.add(f"R1 out 0 {tau / c * 20:.4g}")
     elif kind == "load":
         deck.add(f"V1 in 0 {shape}\nR1 vdd out {decades(rng, 2e3, 1e5):.4g}\nM1 out in 0 0 nm {size}")
@@ -391,7 +395,7 @@ def mixed(rng: Generator, deck: Deck, capacitance: bool = False) -> None:
         names.append(f"n{k}")
     diodes = False
     for k in range(int(rng.integers(2, 7))):
-        a, b = (str(x) for x in rng.choice(names[2:] + ["0"], 2, replace=False))
+        a, b = (str(x) for x in rng.choice([*names[2:], "0"], 2, replace=False))
         what = str(rng.choice(list("CCCDDLBGI")))
         if what == "C":
             deck.add(f"C{k} {a} {b} {c * decades(rng, 0.003, 1):.5g}")
@@ -399,7 +403,9 @@ def mixed(rng: Generator, deck: Deck, capacitance: bool = False) -> None:
             diodes = True
             deck.add(f"D{k} {a} {b} dm")
         elif what == "L":
-            deck.add(f"L{k} {a} p{k} {r * stop * decades(rng, 0.003, 0.3):.5g}\nRl{k} p{k} {b} {r * decades(rng, 0.1, 3):.5g}")
+            deck.add(
+                f"L{k} {a} p{k} {r * stop * decades(rng, 0.003, 0.3):.5g}\nRl{k} p{k} {b} {r * decades(rng, 0.1, 3):.5g}"
+            )
         elif what == "B":
             deck.add(f"B{k} {a} {b} I={{{1 / r:.5g}*tanh(V({a},{b})/{rng.uniform(0.1, 1):.3g})}}".replace(",0)", ")")
                      if a != "0" else f"R9{k} {b} 0 {r:.5g}")  # fmt: skip
