@@ -78,3 +78,11 @@ class RuleError(AnalogepError):
 
 class EngineError(AnalogepError):
     """An external simulator is missing, failed, or gave a result that does not satisfy Kirchhoff's laws."""
+
+
+class AnalogepWarning(UserWarning):
+    """Base of all warnings: what the answer does not say, or what was asked for and has no effect."""
+
+
+class OptionWarning(AnalogepWarning):
+    """Options of a netlist that have no effect on the native solver."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _LEXEME = re.compile(
-    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[A-Za-zµ]*|[A-Za-z_][A-Za-z0-9_.]*|\*\*|[-+*/^(),])"
+    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[A-Za-z0-9_.µ]*|[A-Za-z_][A-Za-z0-9_.]*|\*\*|[-+*/^(),])", re.ASCII
 )
-_NUMBER = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-zµ]*)")
+_NUMBER = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-zµ]*)", re.ASCII)
 _SUFFIXES = {
     "t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
     "": 1.0,
@@ -199,7 +199,8 @@ class _Parser:
 
 def _number(lexeme: str) -> float:
     match = _NUMBER.fullmatch(lexeme)
-    assert match is not None
+    if match is None:
+        raise ValueError(f"{lexeme!r} is not a number; write digits, a point, an exponent and a suffix")
     digits, letters = match.group(1), match.group(2).lower()
     suffix = "meg" if letters.startswith("meg") else letters[:1]
     if letters.startswith("mil") or suffix not in _SUFFIXES:

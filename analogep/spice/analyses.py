@@ -82,9 +82,12 @@ class Transient:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """The printed times (S,) [s]."""
+        """The printed times (S,) [s]; one within a billionth of a step of ``stop`` is ``stop``."""
         count = math.floor((self.stop - self.start) / self.step + 1e-9) + 1
-        return np.asarray(self.start + self.step * np.arange(count), dtype=float)
+        times = np.asarray(self.start + self.step * np.arange(count), dtype=float)
+        if abs(times[-1] - self.stop) <= 1e-9 * self.step:
+            times[-1] = self.stop
+        return times
 
 
 Analysis = OperatingPoint | Sweep | Transient

@@ -14,20 +14,32 @@ from analogep.spice.models import KINDS, Model, kelvin, pairs_of, read_model
 from analogep.spice.parameters import Parameters
 from analogep.spice.words import number_of
 
+METHODS = {"trap": "trapezoidal", "trapezoidal": "trapezoidal", "gear": "bdf2"}
+"""Integration methods of ``.options method``, and what they are called here."""
+
 DEFAULT_GMIN = 1e-12
 """Junction shunt [S] that SPICE uses when the netlist does not say."""
 
 _IGNORED_LINES = frozenset({".title", ".save", ".print", ".plot", ".probe", ".width"})
 """Lines that change nothing in the circuit or its operating point."""
 
-_IGNORED_OPTIONS = frozenset(
+_OUTPUT_OPTIONS = frozenset(
     """
-    reltol abstol vntol chgtol trtol pivtol pivrel itl1 itl2 itl3 itl4 itl5 itl6 method maxord gminsteps
-    srcsteps noopiter sparse klu acct noacct noinit list nomod nopage node opts numdgt savecurrents
-    noopac keepopinfo interp warn maxwarns xmu autostop
+    sparse klu acct noacct noinit list nomod nopage node opts numdgt savecurrents noopac keepopinfo interp warn
+    maxwarns noopiter
     """.split()  # noqa: SIM905  (a list of quoted words would be a page long)
 )
-"""Tolerances and output options: they steer a simulator, they are no part of the circuit."""
+"""Options about output and ngspice's own search: they change no number."""
+
+_STEERING_OPTIONS = frozenset(
+    """
+    chgtol trtol pivtol pivrel itl2 itl3 itl4 itl5 itl6 maxord gminsteps srcsteps xmu autostop
+    """.split()  # noqa: SIM905
+)
+"""Options that steer ngspice's solver and have no counterpart here."""
+
+_ACTING_OPTIONS = frozenset({"reltol", "abstol", "vntol", "itl1"})
+"""Options with a positive number that the native solver follows; see :mod:`analogep.spice.run`."""
 
 
 @dataclass
@@ -52,6 +64,10 @@ class Cards:
         What the netlist asks for, in its order.
     initial, guesses
         Voltages [V] of ``.ic`` and ``.nodeset`` by lower-case node name, and where they stand.
+    options
+        ``.options`` reltol, abstol [A], vntol [V], itl1 (numbers) and method (a word).
+    idle
+        ``.options`` without effect, by name, and where they stand.
     """
 
     parameters: Parameters
@@ -64,6 +80,8 @@ class Cards:
     analyses: list[Analysis] = field(default_factory=list)
     initial: dict[str, tuple[float, Place]] = field(default_factory=dict)
     guesses: dict[str, tuple[float, Place]] = field(default_factory=dict)
+    options: dict[str, float | str] = field(default_factory=dict)
+    idle: dict[str, Place] = field(default_factory=dict)
 
     def voltages(self, line: Line, parameters: Mapping[str, float], rename: Callable[[str], str]) -> None:
         """Note the voltages of an ``.ic`` or ``.nodeset`` line, under the names that ``rename`` gives."""
@@ -157,7 +175,7 @@ def _card(cards: Cards, line: Line, words: list[str]) -> None:
     if word in (".param", ".func") or word in _IGNORED_LINES:
         return
     if word in (".option", ".options", ".opt"):
-        _options(cards, words[1:])
+        _options(cards, words[1:], line.number)
     elif word == ".temp":
         if len(words) != 2:
             raise ValueError(".temp takes one temperature in °C")
@@ -176,15 +194,28 @@ def _card(cards: Cards, line: Line, words: list[str]) -> None:
         raise ValueError(f"{words[0]} is not supported; remove it or write what it means")
 
 
-def _options(cards: Cards, words: list[str]) -> None:
+def _options(cards: Cards, words: list[str], place: Place) -> None:
     for key, text in pairs_of(words):
-        if key in _IGNORED_OPTIONS:
+        if key in _OUTPUT_OPTIONS:
             continue
-        if key not in ("gmin", "temp", "tnom"):
+        if key in _STEERING_OPTIONS:
+            cards.idle[key] = place
+            continue
+        if key not in ("gmin", "temp", "tnom", "method") and key not in _ACTING_OPTIONS:
             raise ValueError(f"option {key} is not supported; remove it")
         if text is None:
             raise ValueError(f"option {key} has no value")
+        if key == "method":
+            if text.lower() not in METHODS:
+                raise ValueError(f"option method = {text}: use one of {', '.join(METHODS)}")
+            cards.options[key] = text.lower()
+            continue
         value = number_of(text, cards.parameters)
+        if key in _ACTING_OPTIONS:
+            if not value > 0.0:
+                raise ValueError(f"option {key} = {value:g} must be positive")
+            cards.options[key] = value
+            continue
         if key == "temp":
             cards.temperature = kelvin(value)
         elif key == "tnom":

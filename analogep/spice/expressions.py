@@ -16,8 +16,9 @@ from analogep.spice.arithmetic import FUNCTIONS, LEVELS, RANDOM
 from analogep.spice.lexer import parse_number
 
 _LEXEME = re.compile(
-    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?[A-Za-zµ]*|[A-Za-z_][A-Za-z0-9_.]*"
-    r"|\*\*|&&|\|\||==|!=|<>|<=|>=|[-+*/^(),<>!?:%\\])"
+    r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[A-Za-z0-9_.µ]*|[A-Za-z_][A-Za-z0-9_.]*"
+    r"|\*\*|&&|\|\||==|!=|<>|<=|>=|[-+*/^(),<>!?:%\\])",
+    re.ASCII,
 )
 
 
@@ -193,6 +194,8 @@ class _Parser:
             raise ValueError(f"expression {self.text!r} is incomplete")
         self.at += 1
         if lexeme[0].isdigit() or lexeme[0] == ".":
+            if "d" in lexeme.lower():
+                raise ValueError(f"{lexeme!r} in expression {self.text!r}: write the number without d")
             if lexeme.lower().endswith("mil"):  # 25.4 µ elsewhere, but milli in an expression of ngspice
                 raise ValueError(f"{lexeme!r} in expression {self.text!r}: write the number without mil")
             number = parse_number(lexeme)
@@ -211,10 +214,12 @@ class _Parser:
                 raise ValueError(f"{name} draws a random number in ngspice; give the value")
             raise ValueError(f"unknown function {name!r} in expression {self.text!r}")
         self.need("(")
-        arguments = [self.ternary(depth + 1)]
-        while self.take(","):
-            arguments.append(self.ternary(depth + 1))
-        self.need(")")
+        arguments: list[_Tree] = []
+        if not self.take(")"):
+            arguments = [self.ternary(depth + 1)]
+            while self.take(","):
+                arguments.append(self.ternary(depth + 1))
+            self.need(")")
         count = len(own[name][0]) if name in own else FUNCTIONS[name][0]
         if len(arguments) != count:
             raise ValueError(f"{name} takes {count} arguments, not {len(arguments)}, in {self.text!r}")

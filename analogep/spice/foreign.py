@@ -91,7 +91,7 @@ class ForeignReader:
             self._wave(s, legal_name(s.name), values)
 
     def _wave(self, s: Statement, name: str, values: dict[str, float]) -> None:
-        """Note a source's waveform; its value at time zero is the DC value, unless the line gives one."""
+        """Note a source's waveform; its value before time zero is the DC value, unless one is given."""
         try:
             wave = waveform(s, self.cards.analyses)
         except AnalogepError as error:
@@ -99,7 +99,7 @@ class ForeignReader:
         self.builder.waveforms[name] = wave
         if not s.dc:
             (key,) = values
-            values[key] = float(wave.value(0.0))
+            values[key] = float(wave.value(0.0, before=True))
 
     # --- sources, their sensing, and inputs ------------------------------------------------------------
 

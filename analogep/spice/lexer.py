@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analogep.errors import Fault
+from analogep.spice.control import dot_line
 from analogep.spice.metadata import CONTINUED, MARK
 
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[ed][+-]?\d+)?)([a-zµ]*)(?:[ohmsΩω]*)", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([a-zµ]*)Ω?", re.IGNORECASE | re.ASCII
+)  # ASCII: neither the digits of other scripts, nor the Kelvin sign for k
+_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))d([+-]?)(\d+)", re.IGNORECASE | re.ASCII)
 _SUFFIXES = {
     "t": 1e12,
     "g": 1e9,
@@ -24,9 +29,6 @@ _SUFFIXES = {
     "f": 1e-15,
 }
 _TRAILING = re.compile(r";|//|(?<=\s)\$(?=\s|$)")
-_CHANGE = re.compile(
-    r"alter(?:mod|param)?(?=\s)|(?:options?|set)\s+(?:\S+\s+)*?(?:temp|tnom|gmin)(?=\s*=)", re.IGNORECASE
-)
 _TOKEN = re.compile(r"\{[^{}]*\}|'[^']*'|=|[^\s,()={}']+|[{}']")
 
 
@@ -74,19 +76,21 @@ class Source:
 def logical_lines(text: str, source: Source, file: str | None = None) -> tuple[str, list[Line]]:
     """Return the title and the logical lines up to ``.end``.
 
-    Comments and ``.control`` blocks are dropped, but commands there that change the circuit are faults; lines
-    that begin with ``+`` are joined to the one before.
+    Comments are dropped; lines that begin with ``+`` are joined to the one before. Analyses and options of a
+    ``.control`` block become dot lines; see :mod:`analogep.spice.control`. A carriage return ends a line together
+    with a line feed only, and blanks and tabs are all that separates words: other blanks and control characters
+    are faults.
 
     Parameters
     ----------
     text
-        The whole text; ends of lines as on any system.
+        The whole text.
     source
         Gets the faults.
     file
         Name of an included file, which has no title; ``None`` for the netlist itself.
     """
-    physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    physical = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
     title = "" if file is not None else physical[0].strip().removeprefix("*").strip()
     lines: list[Line] = []
     ended = False
@@ -99,22 +103,51 @@ def logical_lines(text: str, source: Source, file: str | None = None) -> tuple[s
             _add_structured(lines, place, raw, source)
         elif raw.startswith("*"):
             continue
-        elif stripped := _TRAILING.split(raw, maxsplit=1)[0].strip():
-            ended = _add(lines, place, stripped, source)
+        elif stripped := _TRAILING.split(raw, maxsplit=1)[0].strip(_BLANKS):
+            if (odd := _odd(stripped)) is None:
+                ended = _add(lines, place, stripped, source)
+            else:
+                source.fault(
+                    place,
+                    f"{_shown(raw)} holds U+{ord(odd):04X}, neither a blank nor a letter of ASCII; write one",
+                )
     return title, lines
+
+
+_BLANKS = " \t"
+
+
+def _odd(text: str) -> str | None:
+    """Return the first character of a line that may not stand there; none in most lines.
+
+    Those are control characters, blanks other than a blank and a tab, and what merely looks like a letter or digit
+    of ASCII, such as the Kelvin sign.
+    """
+    if text.isascii() and text.isprintable():
+        return None
+    return next(filter(_is_odd, text), None)
+
+
+def _is_odd(c: str) -> bool:
+    alike = not c.isascii() and unicodedata.normalize("NFKC", c).isascii()
+    return alike or not (c == "\t" or c.isprintable())
 
 
 def _outside_control(physical: list[str], source: Source, file: str | None) -> Iterator[tuple[Place, str]]:
     opened: Place | None = None
     name, start = (source.name, 1) if file is None else (file, 0)
     for number, raw in enumerate(physical[start:], start=start + 1):
-        line = raw.strip()
+        line = raw.strip(_BLANKS)
         word = line[:9].lower().split(maxsplit=1)[:1]
         if opened:
-            opened = None if word == [".endc"] else opened
-            if change := _CHANGE.match(line):
-                what = "changes the circuit, which is read as its lines stand; write the value there"
-                source.fault(Place(name, number), f"{change.group(0)!r} in .control {what}, and remove this one")
+            if word == [".endc"]:
+                opened = None
+                continue
+            try:
+                if meant := dot_line(_TRAILING.split(line, maxsplit=1)[0].strip(_BLANKS)):
+                    yield Place(name, number), meant
+            except ValueError as error:
+                source.fault(Place(name, number), str(error))
         elif word == [".control"]:
             opened = Place(name, number)
         else:
@@ -207,16 +240,26 @@ def tokens(text: str) -> list[str]:
 def parse_number(token: str) -> float:
     """Return the value of a SPICE number, such as ``4.7k``, ``10Meg`` or ``1e-3``.
 
+    Digits, one point, an exponent with ``e``, then a suffix and letters of a unit. What looks like a number by
+    accident (``1_000``, ``1k5``, digits of other scripts) is none. Fortran's ``1d3`` is 1000, as for ngspice,
+    which takes ``1d+3`` for 3, however, and refuses both in an expression: they are refused here, too.
+
     Raises
     ------
     ValueError
-        If it is no finite number, or its suffix means different things to different simulators.
+        If it is no finite number, or means different things to different simulators.
     """
+    if fortran := _FORTRAN.fullmatch(token):
+        if fortran.group(2):
+            raise ValueError(f"{_shown(token)}: ngspice takes no sign in an exponent with d; write it with e")
+        token = f"{fortran.group(1)}e{fortran.group(3)}"
     match = _NUMBER.fullmatch(token)
     if match is None:
-        raise ValueError(f"{_shown(token)} is not a number")
+        raise ValueError(f"{_shown(token)} is not a number; write it like 4.7, 4.7k or 4.7e3")
     digits, letters = match.groups()
-    value = float(digits.lower().replace("d", "e"))
+    if letters[:1] in ("e", "E"):
+        raise ValueError(f"{_shown(token)}: its exponent has no digits; write one, or leave the e out")
+    value = float(digits)
     value *= _factor(letters.lower(), token)
     if value - value != 0.0:
         raise ValueError(f"{_shown(token)} is not finite")

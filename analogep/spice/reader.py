@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import InputError
+from analogep.errors import InputError, OptionWarning
 from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.spice.analyses import Analysis
@@ -20,7 +21,7 @@ from analogep.spice.definitions import read_definitions
 from analogep.spice.foreign import ForeignReader
 from analogep.spice.includes import Includer
 from analogep.spice.layers import flattened
-from analogep.spice.lexer import Line, Place, Source, logical_lines
+from analogep.spice.lexer import Line, Place, Source, logical_lines, parse_number
 from analogep.spice.sections import INSIDE, OPENS, Section, SectionReader
 from analogep.spice.statements import Statement
 from analogep.spice.subcircuits import Flattener
@@ -52,6 +53,8 @@ class Netlist:
     stored
         Voltages [V] of capacitors and currents [A] of inductors with ``ic=``, by element; only a transient
         with ``uic`` starts from them.
+    options
+        ``.options`` reltol, abstol [A], vntol [V] and itl1 (numbers), and method (a word).
     """
 
     circuit: Circuit
@@ -63,6 +66,7 @@ class Netlist:
     initial: dict[str, float] = field(default_factory=dict)
     guesses: dict[str, float] = field(default_factory=dict)
     stored: dict[str, float] = field(default_factory=dict)
+    options: dict[str, float | str] = field(default_factory=dict)
 
 
 @checked()
@@ -92,9 +96,10 @@ def read_netlist(
     Understood are the elements R C L V I E G F H, D M S with their ``.model`` (MOSFETs of level 1), B and the
     other forms of E and G by expression or ``poly``, X with ``.subckt``; the waveforms PULSE, SIN and PWL;
     ``.param`` and ``.func`` with ngspice's expressions, ``.include``, ``.lib``, ``.global``, ``.options`` gmin,
-    temp and tnom, ``.temp``, ``.ic``, ``.nodeset``; and ``.op``, ``.dc`` and ``.tran``. Skipped, since they
-    change no result: tolerances, output lines and ``.control`` blocks, whose analyses are not done and which must
-    not change the circuit (``alter``, ``set temp``). Anything else is a fault. The shunt of a
+    temp, tnom, reltol, abstol, vntol, itl1 and method, ``.temp``, ``.ic``, ``.nodeset``; and ``.op``, ``.dc`` and
+    ``.tran``, also as commands of a ``.control`` block. Skipped, since they change no result: output lines and
+    output commands. Options that steer ngspice's solver alone are named in an :class:`OptionWarning`. Anything
+    else is a fault, ``alter`` and ``set temp`` among it. The shunt of a
     junction is the netlist's gmin, 1e-12 S unless it says otherwise, as in SPICE. Elements of subcircuits are
     called ``x1.R1``; see :mod:`analogep.spice.subcircuits`.
 
@@ -160,7 +165,16 @@ def read_netlist(
     circuit = builder.circuit()
     array = None if voltages is None else np.array([voltages], float).reshape(1, -1)
     renamed = builder.nodes.renamed
-    return Netlist(circuit, array, nudge, title, renamed, tuple(cards.analyses), initial, guesses, foreign.initial)
+    if cards.idle:
+        where = next(iter(cards.idle.values()))
+        warnings.warn(
+            f"{where}: .options {', '.join(cards.idle)} of ngspice's solver have no effect on ours; see "
+            "TransientOptions and NewtonOptions",
+            OptionWarning,
+            stacklevel=2,
+        )
+    analyses, stored = tuple(cards.analyses), foreign.initial
+    return Netlist(circuit, array, nudge, title, renamed, analyses, initial, guesses, stored, cards.options)
 
 
 @checked()
@@ -236,11 +250,11 @@ def _statements(line: Line, flat: Flattener) -> list[Statement]:
     words = line.text.split()
     if len(words) == 4 and words[0][0] in "Rr" and not set("(),={}'") & set(line.text):
         try:
-            value = float(words[3])
+            value = parse_number(words[3])
         except ValueError:
             pass
         else:
-            if 0.0 < value < float("inf"):
+            if value > 0.0:
                 return [Statement("R", f"R{words[0][1:]}", (words[1], words[2]), value, line=line.number)]
     return flat.statements(line)
 

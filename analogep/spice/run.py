@@ -10,16 +10,20 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
-from analogep.solve import Solution, TransientOptions, operating_point, transient
+from analogep.solve import NewtonOptions, Solution, TransientOptions, operating_point, transient
 from analogep.solve.dc_sweep import dc_sweep
 from analogep.solve.operating import Method
-from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep
+from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep, Transient
 from analogep.spice.builder import legal_name
+from analogep.spice.cards import METHODS
 from analogep.spice.initial import initial_state
 from analogep.spice.lexer import Place
 from analogep.spice.reader import Netlist
 
 Array = NDArray[np.float64]
+_LEAST_STEPS = 50
+"""Steps of a transient at least, where its line gives no longest one; ngspice's number."""
+
 _SOURCES = {"voltage_source": ("voltage", "V"), "current_source": ("amplitude", "A")}
 
 
@@ -58,8 +62,13 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
 
     ``.nodeset`` voltages are where the search for an operating point starts. ``.tran`` starts from the
     operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` it starts from those
-    voltages, those of ``ic=`` on capacitors and inductors, and all else at zero. Tolerances are the solver's own;
-    steps are no longer than the line's longest.
+    voltages, those of ``ic=`` on capacitors and inductors, and all else at zero. Steps are no longer than the
+    line's longest, which is, as in ngspice, the printing step or a fiftieth of the time if there is none.
+
+    Of ``.options``, a tenth of ``reltol`` is the relative error of a step, ``vntol`` the absolute one of a voltage
+    and a thousand times ``abstol`` that of an inductor's current (so that ngspice's defaults are ours); ``method``
+    chooses the integrator, and ``itl1`` bounds the iterations of an operating point, whose own tolerances are
+    tighter than any reltol.
 
     Parameters
     ----------
@@ -86,7 +95,7 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
     nodes = circuit.nodes[1:]
     guess = _state(circuit, netlist.guesses)
     if isinstance(analysis, OperatingPoint):
-        point = operating_point(circuit, inputs or None, method=method, v0=guess)
+        point = operating_point(circuit, inputs or None, method=method, v0=guess, options=_newton(netlist))
         return Result("operating point", {}, nodes, point.voltages[:, 1:], point)
     if isinstance(analysis, Sweep):
         return _swept(circuit, analysis, inputs, method)
@@ -103,9 +112,30 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         times=times,
         until=analysis.stop,
         start="zero" if start is not None or analysis.from_initial else "operating_point",
-        options=TransientOptions(node_capacitance=0.0, max_step=analysis.longest),
+        options=_integration(netlist, analysis),
     )
     return Result("transient", {"time [s]": run.times}, nodes, run.voltages[:, 0, 1:], run.solution)
+
+
+def _newton(netlist: Netlist) -> NewtonOptions:
+    """Return the options of an operating point that the netlist asks for."""
+    limit = netlist.options.get("itl1")
+    return NewtonOptions() if limit is None else NewtonOptions(max_iterations=max(1, round(float(limit))))
+
+
+def _integration(netlist: Netlist, analysis: Transient) -> TransientOptions:
+    """Return the options of a transient that the netlist asks for; see :func:`run_netlist`."""
+    given, default = netlist.options, TransientOptions()
+    longest = min(analysis.step, (analysis.stop - analysis.start) / _LEAST_STEPS)
+    return TransientOptions(
+        absolute=float(given.get("vntol", default.absolute)),
+        relative=0.1 * float(given.get("reltol", 10.0 * default.relative)),
+        current_absolute=1e3 * float(given.get("abstol", 1e-3 * default.current_absolute)),
+        method=METHODS.get(str(given.get("method")), default.method),
+        node_capacitance=0.0,
+        max_step=longest if analysis.longest is None else analysis.longest,
+        max_steps=max(default.max_steps, round(20.0 * analysis.stop / longest)),
+    )
 
 
 def _state(circuit: Circuit, voltages: Mapping[str, float]) -> Array | None:

@@ -1,0 +1,183 @@
+"""Kinds of netlist that were once read wrongly in silence: numbers, functions, scripts, options, waveforms.
+
+Values are by hand, or of ngspice 39 where that is said.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from analogep.errors import NetlistError, OptionWarning
+from analogep.spice.reader import Netlist, read_netlist
+from analogep.spice.run import Result, run_netlist
+
+
+def netlist(*lines: str) -> Netlist:
+    return read_netlist("\n".join(["title", *lines, ".end", ""]))
+
+
+def results(*lines: str) -> list[Result]:
+    return run_netlist(netlist(*lines), {})
+
+
+def at(result: Result, node: str) -> float:
+    return float(result.voltages[-1, result.nodes.index(node)])
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1_000", "1e3_5", "1D+3", "٣", "\uff11k", "1\u212a", "1k5", "1e", "1e+", "10\u03bc", "0x10", "1.5.2", "nan"],
+)
+@pytest.mark.parametrize("form", ["R1 a b {}", "R1 a b r={}", "R1 a b {{{}}}", "B1 a b I={}*v(a)"])
+def test_what_looks_like_a_number_by_accident_is_refused(number: str, form: str) -> None:
+    with pytest.raises(NetlistError, match="<netlist>:3: "):
+        netlist("V1 a 0 1", form.format(number), "R2 b 0 1k")
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("1d3", 1e3), ("4.7k", 4.7e3), ("10MEGohm", 1e7), ("100m", 0.1), ("2kΩ", 2e3), ("5x", 5.0)],
+)
+def test_numbers_are_those_of_ngspice(number: str, value: float) -> None:
+    (point,) = results("I1 0 a 1", f"R1 a 0 {number}")
+    assert at(point, "a") == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\r", "\x0b", "\x0c", "\u2003", "\x85", "\u200b", "\x00", "\u2028"])
+def test_only_blanks_and_tabs_separate_words(blank: str) -> None:
+    with pytest.raises(NetlistError, match=rf"<netlist>:3: .*U\+{ord(blank):04X}"):
+        netlist("V1 a 0 1", f"R1 a{blank}b 1k", "R2 b 0 1k")
+    netlist("V1 a 0 1", f"* a remark{blank}with it", f"R1 a 0 1k ; and{blank}one more")
+
+
+def test_both_ends_of_lines_and_a_byte_order_mark_are_read() -> None:
+    text = "\ufefftitle\r\nV1 a 0 1\r\nR1 a b 1k\r\nR2 b 0\r\n+ 1k\r\n.end\r\n"
+    (point,) = run_netlist(read_netlist(text), {})
+    assert at(point, "b") == pytest.approx(0.5)
+
+
+# --- functions -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["B1 2 0 I={}", "G1 2 0 value={{{}}}", "G1 2 0 cur='{}'"])
+def test_functions_take_voltages_in_every_source(source: str) -> None:
+    """1e-3 (2 v + 0.1 v²) from node 2: ngspice 39 has 0.652476 V."""
+    functions = (".func g(x,y) {2*x + sq(y)/y*x*x}", ".func sq(x) {x*x}")
+    line = source.format("1e-3*g(V(2),one()/10)")
+    (point,) = results(*functions, ".func one() {1}", "V1 1 0 2", "R1 1 2 1k", line)
+    assert at(point, "n2") == pytest.approx((math.sqrt(9.0 + 4.0 * 0.1 * 2.0) - 3.0) / 0.2, rel=1e-9)
+
+
+def test_arguments_of_functions_may_be_nodes_and_hide_parameters() -> None:
+    (point,) = results(
+        ".param x=100", ".func d(x,k) {k*(v(x)-v(b))}", "V1 a 0 3", "V2 b 0 1", "B1 c 0 V=d(a,x)", "R1 c 0 1k"
+    )
+    assert at(point, "c") == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "call", "what"),
+    [
+        (".func f(x) {f(x)+1}", "f(v(a))", "function f calls itself"),
+        (".func f(x) {2*x}", "f(v(a),1)", "f takes 1 arguments, not 2"),
+        (".func f(x) {2*x}", "f()", "f takes 1 arguments, not 0"),
+        (".func f(x) {2*x}", "f(v(a)", "no closing parenthesis"),
+        (".func f(x) {g(x)*g(x)*g(x)}\n.func g(x) {h(x)*h(x)*h(x)}\n.func h(x) {x*x*x*x*x*x*x*x*x}",
+         "f(f(f(f(v(a)))))", "longer than"),
+    ],
+)  # fmt: skip
+def test_functions_that_cannot_be_written_out_are_faults(function: str, call: str, what: str) -> None:
+    with pytest.raises(NetlistError, match=what):
+        netlist(*function.split("\n"), "V1 a 0 1", f"B1 b 0 V={call}", "R1 b 0 1k")
+
+
+# --- waveforms at rest -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("PULSE(3 2)", 3.0),
+        ("PULSE(3 2 0 0 0)", 3.0),
+        ("PULSE(3 2 1m)", 3.0),
+        ("DC 5 PULSE(3 2)", 5.0),
+        ("SIN(1 2 1k)", 1.0),
+        ("PWL(0 4 1m 5)", 4.0),
+        ("PWL(1m 6 2m 7)", 6.0),
+    ],
+)
+def test_a_source_without_a_direct_value_rests_where_its_waveform_begins(source: str, value: float) -> None:
+    """The values of ngspice 39."""
+    (point,) = results(f"V1 a 0 {source}", "R1 a 0 1k", ".op")
+    assert at(point, "a") == value
+
+
+# --- scripts ---------------------------------------------------------------------------------------------
+
+
+def test_analyses_of_a_script_are_done() -> None:
+    found = results(
+        "V1 1 0 PULSE(0 1 0 1n 1n 1 2)", "R1 1 2 1k", "C1 2 0 1u",
+        ".control", "tran 0.1m 1m", "print v(2)", "dc V1 0 1 0.5", "op", ".endc",
+    )  # fmt: skip
+    assert [len(result.voltages) for result in found] == [11, 3, 1]
+    assert at(found[0], "n2") == pytest.approx(1.0 - math.exp(-1.0), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "command", ["ac dec 10 1 1k", "foreach k 1 2", "while 1", "meas tran x max v(1)", "source a.cir"]
+)
+def test_commands_that_are_not_done_are_faults_with_their_line(command: str) -> None:
+    with pytest.raises(NetlistError, match=f"<netlist>:5: '{command.split()[0]}' in .control is not done"):
+        netlist("V1 1 0 1", "R1 1 0 1k", ".control", command, "op", ".endc")
+
+
+# --- options and times -----------------------------------------------------------------------------------
+
+_INTEGRATOR = (
+    "Vin te 0 SIN(0 1 1)",
+    "Gx 0 x te 0 1",
+    "Cx x 0 1",
+    "Rx x 0 1e12",
+    ".ic v(x)=0.01",
+    ".tran 2m 2 0 0.1",
+)
+
+
+def test_reltol_and_vntol_steer_the_steps() -> None:
+    """x = 0.01 + (1 − cos 2πt) / 2π: the error falls with the tolerance."""
+    errors = []
+    for reltol in (1e-2, 1e-4, 1e-6):
+        (run,) = results(*_INTEGRATOR, f".options reltol={reltol} vntol={1e-3 * reltol}")
+        t = run.axes["time [s]"]
+        exact = 0.01 + (1.0 - np.cos(2.0 * np.pi * t)) / (2.0 * np.pi)
+        errors.append(float(np.abs(run.voltages[:, run.nodes.index("x")] - exact).max()))
+    assert errors[0] > 5.0 * errors[1] > 25.0 * errors[2]
+    assert errors[2] < 1e-5
+
+
+def test_options_without_effect_are_named_and_wrong_ones_are_faults() -> None:
+    with pytest.warns(OptionWarning, match=r"<netlist>:4: .options trtol, chgtol"):
+        netlist("V1 a 0 1", "R1 a 0 1k", ".options trtol=1 chgtol=1e-20 list acct")
+    assert netlist("V1 a 0 1", "R1 a 0 1k", ".options method=gear itl1=500").options == {
+        "method": "gear",
+        "itl1": 500,
+    }
+    for text in ("method=euler", "reltol=0", "vntol=-1", "reltol", "nonsense=1"):
+        with pytest.raises(NetlistError, match="<netlist>:4: option"):
+            netlist("V1 a 0 1", "R1 a 0 1k", f".options {text}")
+
+
+def test_round_pairs_of_step_and_end_run() -> None:
+    for digits in (1, 1.5, 2, 3, 5, 7):
+        for power in range(-12, 1):
+            for count in (10, 100, 500, 1000):
+                step, stop = f"{digits}e{power}", f"{count * digits:g}e{power}"
+                (analysis,) = netlist("V1 a 0 1", "R1 a 0 1k", f".tran {step} {stop}").analyses
+                times = analysis.times
+                assert len(times) == count + 1
+                assert times[-1] == analysis.stop
+                assert (np.diff(times) > 0.0).all()
