@@ -27,6 +27,7 @@ def run_figures(run: Run, folder: Path) -> list[Path]:
         the confusion matrix, and for networks of crossbars the overview.
     """
     test, labels = run.problem.test, run.problem.test.labels
+    names = run.problem.data.class_names or None
     guessed = None
     if labels is not None:
         guessed = predictions(run.cost.scores(run.problem.solver(run.circuit, test.inputs()).outputs))
@@ -39,10 +40,12 @@ def run_figures(run: Run, folder: Path) -> list[Path]:
         "phases": phase_voltages(run.circuit, free, nudged),
     }
     if labels is not None and guessed is not None:
-        figures["confusion"] = confusion_matrix(labels, guessed)
+        figures["confusion"] = confusion_matrix(labels, guessed, names)
     if run.circuit.crossbars:
         image = _image(run)
-        figures["overview"] = overview(run.circuit, table, free, nudged, labels, guessed, initial, image)
+        figures["overview"] = overview(
+            run.circuit, table, free, nudged, labels, guessed, initial, image, class_names=names
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 

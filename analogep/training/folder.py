@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from analogep.errors import ConfigError, Fault, InputError
-from analogep.spice import to_netlist
+from analogep.circuit import Circuit
+from analogep.errors import AnalogepError, ConfigError, Fault, InputError, NetlistError
+from analogep.spice import from_netlist, to_netlist
 from analogep.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -37,9 +38,13 @@ from analogep.training.checkpoint import (
     write_bytes,
 )
 from analogep.training.config import TrainConfig, load_config
+from analogep.training.consistency import require_consistent, require_result
 from analogep.training.data import Part
 from analogep.training.problem import Problem, build_problem
 from analogep.training.record import Run, metrics_csv
+
+CIRCUIT = "circuit.cir"
+"""The circuit that is trained, where it is not the network that the configuration describes."""
 
 CONFIG, CHECKPOINT, METRICS = "config.toml", "checkpoint.npz", "metrics.csv"
 ENVIRONMENT, NETLIST, VERIFICATION = "environment.json", "netlist.cir", "verification.json"
@@ -91,9 +96,10 @@ class RunFolder:
     @classmethod
     def create(cls, problem: Problem, parent: Path, checkpoint: Checkpoint) -> RunFolder:
         """Make ``<parent>/<name>-<number>`` for a run that begins; raises :class:`InputError` if it cannot."""
+        description = _description(problem)
 
         def fill(scratch: Path) -> None:
-            write_text(scratch / CONFIG, problem.config.to_toml())
+            _write_all(scratch, description)
             write_text(scratch / METRICS, metrics_csv(checkpoint.metrics))
             write_text(scratch / ENVIRONMENT, _json(environment(problem) | {"finished": None, "resumed": []}))
             save_checkpoint(scratch / CHECKPOINT, checkpoint)
@@ -109,7 +115,8 @@ class RunFolder:
         ConfigError
             If its configuration differs from the problem's; names the keys.
         InputError
-            If it is no run folder, is finished or damaged, or the data are not those it was trained on.
+            If it is no run folder, is finished or damaged, the data or the circuit are not those that were
+            trained, or the checkpoint contradicts the configuration.
         """
         _require(path)
         facts = _facts(path)
@@ -125,7 +132,9 @@ class RunFolder:
                 f"the data are not those that {path} was trained on: {changed_parts} differs in its SHA-256; "
                 "restore them, or start a new run"
             )
+        _require_same_circuit(path, problem)
         checkpoint = load_checkpoint(path / CHECKPOINT)
+        require_consistent(path / CHECKPOINT, problem, checkpoint)
         for leftover in path.glob(".partial-*"):
             leftover.unlink(missing_ok=True)
         again = {"at": _now(), "epoch": checkpoint.epoch, "samples": checkpoint.position, **_machine()}
@@ -153,14 +162,87 @@ def write_run(run: Run, parent: Path) -> Path:
     InputError
         If the folder cannot be written; nothing is left behind.
     """
+    description = _description(run.problem)
 
     def fill(scratch: Path) -> None:
-        write_text(scratch / CONFIG, run.config.to_toml())
+        _write_all(scratch, description)
         _write_result(scratch, run)
         write_text(scratch / ENVIRONMENT, _json(environment(run.problem) | _outcome(run) | {"resumed": []}))
         save_result(scratch / CHECKPOINT, run.parameters, run.beta, run.kept_epoch)
 
     return _appear(parent, run.config.name, fill)
+
+
+def _description(problem: Problem) -> dict[str, str]:
+    """Return the files that say what is trained, by name; with the circuit, if it is not the configuration's.
+
+    Raises
+    ------
+    InputError
+        If a part that was put in by hand cannot be described: reading the folder would give another problem.
+    """
+    files = {CONFIG: problem.config.to_toml()}
+    replaced = problem.replaced()
+    others = [name for name in replaced if name != "circuit"]
+    if others:
+        raise InputError(
+            f"a run folder describes its problem by the configuration, and of this problem {', '.join(others)} "
+            "was put in by hand; change the configuration instead, or train without a run folder"
+        )
+    if replaced:
+        text = to_netlist(problem.circuit, title=f"{problem.config.name}: the circuit that is trained, at first")
+        if not _reads_back(text, problem.circuit):
+            raise InputError(
+                "the circuit of this problem was put in by hand, and a netlist does not give it back; train it "
+                "without a run folder"
+            )
+        files[CIRCUIT] = text
+        note = f"# The network section is not what was trained: {CIRCUIT} holds the circuit, put in by hand.\n"
+        files[CONFIG] = note + files[CONFIG]
+    return files
+
+
+def _reads_back(text: str, circuit: Circuit) -> bool:
+    """Return whether a netlist gives the circuit back, with its elements in the same order."""
+    try:
+        found = from_netlist(text)
+    except AnalogepError:
+        return False
+
+    def order(of: Circuit) -> dict[str, tuple[str, ...]]:
+        return {bank.name: bank.names for bank in of.banks}
+
+    return found == circuit and order(found) == order(circuit)
+
+
+def _write_all(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        write_text(folder / name, text)
+
+
+def saved_circuit(folder: Path) -> Circuit | None:
+    """Return the circuit that a run folder holds beside its configuration, ``None`` if this describes it."""
+    path = folder / CIRCUIT
+    try:
+        return from_netlist(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, UnicodeDecodeError, NetlistError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def _require_same_circuit(path: Path, problem: Problem) -> None:
+    """Raise :class:`InputError` unless the problem's circuit is the one that the folder's run trains."""
+    saved = saved_circuit(path)
+    if saved is None and "circuit" in problem.replaced():
+        raise InputError(
+            f"{path} trains the network that its configuration describes, not this circuit; resume it so"
+        )
+    if saved is not None:
+        here = {name: value.shape for name, value in problem.circuit.parameters.items()}
+        there = {name: value.shape for name, value in saved.parameters.items()}
+        if here != there or problem.circuit.with_parameters(saved.parameters) != saved:
+            raise InputError(
+                f"{path} trains the circuit in its {CIRCUIT}, which is not this one; give that circuit"
+            )
 
 
 def _write_result(folder: Path, run: Run) -> None:
@@ -219,10 +301,11 @@ def read_run(folder: Path) -> SavedRun:
     _require(folder)
     config = load_config(folder / CONFIG)
     parameters, beta = load_result(folder / CHECKPOINT)
+    require_result(folder / CHECKPOINT, parameters, beta)
     missing = set(config.training.rates) - set(parameters)
     if missing:
         raise ConfigError(str(folder / CHECKPOINT), [Fault(name, "missing") for name in sorted(missing)])
-    problem = build_problem(config, parameters)
+    problem = build_problem(config, parameters, saved_circuit(folder))
     unfinished = ""
     if (folder / ENVIRONMENT).is_file() and _facts(folder).get("finished", "") is None:
         there = load_checkpoint(folder / CHECKPOINT)

@@ -80,6 +80,10 @@ class FusedRunner:
         """Return the states that samples keep; sums are made anew from the parameters, in the order of updates."""
         return {"kept": self.epochs.kept} if self.epochs.settings.persistent else {}
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the states that samples keep."""
+        return {name: value.shape for name, value in self.state().items()}
+
     def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
         """Go on from a circuit and the states that samples kept; from 0 V where the state has none."""
         self.epochs.load(circuit)

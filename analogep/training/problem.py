@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import ConfigError, Fault
+from analogep.errors import ConfigError, Fault, InputError
 from analogep.kinds import checked
 from analogep.learning import (
     SGD,
@@ -108,6 +108,42 @@ class Problem:
     solver: Solver
     shuffle: np.random.Generator
     validation: Volts | None = None
+    built: Problem | None = field(default=None, repr=False, compare=False)
+    """The problem as the configuration describes it, before any part of it was replaced by hand."""
+
+    def replaced(self) -> tuple[str, ...]:
+        """Return the names of the parts that are not what the configuration describes."""
+        made = self.built
+        if made is None:
+            return ("everything",)
+        parts = ("config", "data", "train", "test", "validation", "cost", "optimizer", "schedule", "solver")
+        changed = [name for name in parts if getattr(self, name) is not getattr(made, name)]
+        return (*changed, *(() if _same_network(self.circuit, made.circuit) else ("circuit",)))
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` if circuit, data, cost and optimizer do not fit together.
+
+        They do as the configuration describes them; a part that was put in by hand may not.
+        """
+        faults = []
+        lines = self.train.encoder.lines(self.data.train.features.shape[1])
+        if len(self.circuit.input_nodes) != lines:
+            what = f"has {len(self.circuit.input_nodes)} inputs, and the encoder gives {lines} voltages"
+            faults.append(Fault("circuit", what))
+        targets = self.train.targets.shape[1]
+        try:
+            wanted = self.cost.target_count(len(self.circuit.output_pairs))
+        except InputError as error:
+            faults.append(Fault("circuit", str(error)))
+        else:
+            if wanted != targets:
+                count = len(self.circuit.output_pairs)
+                faults.append(Fault("circuit", f"its {count} outputs need {wanted} targets each, not {targets}"))
+        if not self.parameters:
+            faults.append(Fault("circuit", "has no trainable parameter; make some trainable when you build it"))
+        if faults:
+            raise ConfigError("problem", faults)
+        self.optimizer.check(self.parameters)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -147,8 +183,22 @@ class Problem:
             raise ConfigError("configuration", [Fault("learning.beta", what)])
 
 
+_NONE = Circuit(("0",), checked=True)
+"""Stands for the network of a configuration that was not built, as another circuit took its place."""
+
+
+def _same_network(circuit: Circuit, other: Circuit) -> bool:
+    """Return whether two circuits differ in what is trained, if in anything."""
+    if circuit.topology is not other.topology:
+        return False
+    both = zip(circuit.all_parameters(), other.all_parameters(), strict=True)
+    return all(able or a is b or np.array_equal(a, b) for (_, a, able), (_, b, _) in both)
+
+
 @checked()
-def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = None) -> Problem:
+def build_problem(
+    config: TrainConfig, parameters: Mapping[str, Array] | None = None, circuit: Circuit | None = None
+) -> Problem:
     """Build what ``config`` describes; every random draw comes from its seed.
 
     Parameters
@@ -157,6 +207,8 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         The configuration.
     parameters
         Trained parameters to put into the circuit instead of initial ones.
+    circuit
+        A circuit to train in place of the network that the configuration describes; run folders then hold it.
 
     Raises
     ------
@@ -168,10 +220,12 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     data = load(config.data)
     encoder = VoltageEncoder.fitted(config.encoder, data.train)
     outputs = config.learning.readout or data.outputs
-    circuit = config.network.build(encoder.lines(data.train.features.shape[1]), outputs, initial_rng)
+    given = circuit is not None
+    if circuit is None:
+        circuit = config.network.build(encoder.lines(data.train.features.shape[1]), outputs, initial_rng)
     culprit = energy_scale(circuit).culprit
     if culprit is not None and config.learning.rule == "equilibrium_propagation":
-        key, remedy = config.network.reciprocity
+        key, remedy = ("circuit", "another rule") if given else config.network.reciprocity
         raise ConfigError("configuration", [Fault(key, f"{culprit}; equilibrium propagation needs {remedy}")])
     if data.train.labels is None and config.learning.cost != "squared_error":
         what = f"{config.learning.cost} is a cost for classes, and {config.data.name} is a regression"
@@ -182,7 +236,7 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})
     bounded = optimizer.clip(trainable(circuit, cost)) if parameters is None else parameters
     circuit, cost = trained(circuit, cost, bounded)
-    return Problem(
+    problem = Problem(
         config,
         data,
         _volts(config, data, data.train, encoder),
@@ -195,6 +249,9 @@ def build_problem(config: TrainConfig, parameters: Mapping[str, Array] | None = 
         shuffle_rng,
         None if data.validation is None else _volts(config, data, data.validation, encoder),
     )
+    problem = replace(problem, built=replace(problem, circuit=_NONE) if given else problem)
+    problem.check()
+    return problem
 
 
 def trainable(circuit: Circuit, cost: Cost) -> dict[str, Array]:

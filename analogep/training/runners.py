@@ -59,6 +59,10 @@ class Runner(Protocol):
         """Return what else it takes to go on to the same bits: what the optimizer remembers, running sums."""
         ...
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the arrays of ``state()`` after an update."""
+        ...
+
     def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
         """Go on from a circuit, a cost and a state that were saved together."""
         ...
@@ -106,6 +110,11 @@ class GeneralRunner:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return what the optimizer remembers."""
         return dict(self.memory)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what the optimizer remembers after a step."""
+        nothing = {name: np.zeros(value.shape) for name, value in trainable(self.circuit, self.cost).items()}
+        return {name: value.shape for name, value in self.problem.optimizer.directions(nothing, {})[1].items()}
 
     def restore(self, circuit: Circuit, cost: Cost, state: Arrays) -> None:
         """Go on from a circuit, a cost and what the optimizer remembered."""

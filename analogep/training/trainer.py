@@ -18,8 +18,9 @@ from analogep.kinds import checked
 from analogep.spice import SpiceSolver
 from analogep.training.checkpoint import Checkpoint
 from analogep.training.config import TrainConfig, load_config
+from analogep.training.consistency import require_memory
 from analogep.training.evaluation import evaluate, predictions
-from analogep.training.folder import CONFIG, RunFolder
+from analogep.training.folder import CHECKPOINT, CONFIG, RunFolder, saved_circuit
 from analogep.training.interrupt import Interrupted, StopSignals
 from analogep.training.problem import Problem, build_problem, trainable, trained
 from analogep.training.record import EpochMetrics, Run, metrics_csv
@@ -109,6 +110,7 @@ def train_problem(
     problem: Problem, progress: Progress | None = None, *, out: Path | None = None, resume: Path | None = None
 ) -> Run:
     """Train a problem that is already built; see :func:`train`."""
+    problem.check()
     if isinstance(problem.solver, SpiceSolver):
         problem.solver.require()
     if problem.config.training.keep == "best" and problem.validation is None:
@@ -119,8 +121,10 @@ def train_problem(
         return _Training(problem, progress, None).run(None, StopSignals())
     with StopSignals() as stop:
         if resume is not None:
+            if not problem.replaced() and (saved := saved_circuit(resume)) is not None:
+                problem = build_problem(problem.config, circuit=saved)
             folder, checkpoint = RunFolder.resume(problem, resume)
-            return _Training(problem, progress, checkpoint).run(folder, stop)
+            return _Training(problem, progress, checkpoint, folder.path / CHECKPOINT).run(folder, stop)
         assert out is not None
         training = _Training(problem, progress, None)
         return training.run(RunFolder.create(problem, out, training.checkpoint()), stop)
@@ -129,7 +133,9 @@ def train_problem(
 class _Training:
     """A run under way, between two updates; everything that a checkpoint holds."""
 
-    def __init__(self, problem: Problem, progress: Progress, there: Checkpoint | None) -> None:
+    def __init__(
+        self, problem: Problem, progress: Progress, there: Checkpoint | None, path: Path = Path(CHECKPOINT)
+    ) -> None:
         self.problem, self.progress, self.settings = problem, progress, problem.config.training
         self.shuffle = copy.deepcopy(problem.shuffle)  # training a problem twice gives the same run twice
         circuit, cost = problem.circuit, problem.cost
@@ -162,6 +168,7 @@ class _Training:
         self.done, self.kept_epoch, self.stopped = there.done, there.kept_epoch, there.stopped
         self.runner = runner_for(problem, rule)
         if there.parameters:
+            require_memory(path, self.runner, there)
             self.runner.restore(circuit, cost, there.runner)
         self.engine = there.engine or self.runner.engine
         self.saved_at, self.updates = time.monotonic(), 0
