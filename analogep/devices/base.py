@@ -339,6 +339,20 @@ class MultiPort(Device):
         return None
 
     @staticmethod
+    def charge(z: Array, p: Values) -> tuple[Array, Array] | None:
+        """Return q(z) (..., E, L) and dq/dz of the law over time, f(z) + M dz/dt + dq/dt = 0; ``None`` without."""
+        return None
+
+    @classmethod
+    def charge_step(cls, z: Array, z_from: Array, p: Values) -> tuple[Array, Array] | None:
+        """Return the charge that comes on the straight way from ``z_from`` to z, (..., E, L), and its slope in z.
+
+        A law of capacitances that derive from no charge says so here; else it is the difference of ``charge``.
+        """
+        here, there = cls.charge(z, p), cls.charge(z_from, p)
+        return None if here is None or there is None else (here[0] - there[0], here[1])
+
+    @staticmethod
     def next_state(z: Array, p: Values) -> Array:
         """Return the value (..., E) of the parameter ``state`` once the element has settled at z.
 

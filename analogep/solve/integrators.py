@@ -8,7 +8,7 @@ local error in q, divided by the last stage's τ; the caller turns it into unkno
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,16 @@ class Point:
     x
         Unknowns (B, n).
     charge
-        The part of q that the sources' values give, (n,): charge of capacitors to driven nodes.
+        The part of q that the sources' values give, (n,), charge of capacitors to driven nodes, and what charges
+        that devices state have taken up since the start, (B, n).
     rate
         k = −F (B, n), zero in rows without memory.
     iterations
         Newton iterations (B,) that it took.
+    stored
+        The second part of ``charge``, (B, n) or zeros (n,).
+    local
+        Local unknowns (B, E, L) of banks that state a charge, by bank index.
     """
 
     time: float
@@ -40,6 +45,8 @@ class Point:
     charge: Array
     rate: Array
     iterations: NDArray[np.int64]
+    stored: Array
+    local: Mapping[int, Array]
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,22 @@ class Step:
         τ of the last stage [s].
     iterations
         Newton iterations (B,) of all stages.
+    first
+        The start of the step.
     """
 
     nodes: tuple[Point, Point, Point]
     defect: Array
     tau: float
     iterations: NDArray[np.int64]
+    first: Point
 
 
-Stage = Callable[[float, float, Array, Array, Array], Point | None]
-"""stage(time, τ, guess, target, extra): solve C (x − target) + charge(time) − extra = τ k(x); None on failure."""
+Stage = Callable[[float, float, Array, Array, Array, Point], Point | None]
+"""stage(time, τ, guess, target, extra, first): solve C (x − target) + charge − extra = τ k(x), or return None.
+
+``charge`` is that of ``time`` and x, the latter on a straight way from ``first``, the start of the step.
+"""
 
 Method = Callable[[Stage, Sequence[Point], float], Step | None]
 
@@ -87,15 +100,15 @@ def tr_bdf2(stage: Stage, past: Sequence[Point], h: float) -> Step | None:
     Analysis and implementation of TR-BDF2 (Appl. Numer. Math. 20, 1996), section 3.
     """
     first, tau = past[-1], h * _D
-    middle = stage(first.time + _GAMMA * h, tau, first.x, first.x, first.charge + tau * first.rate)
+    middle = stage(first.time + _GAMMA * h, tau, first.x, first.x, first.charge + tau * first.rate, first)
     if middle is None:
         return None
     extra = first.charge + _W * h * (first.rate + middle.rate)
-    last = stage(first.time + h, tau, middle.x, first.x, extra)
+    last = stage(first.time + h, tau, middle.x, first.x, extra, first)
     if last is None:
         return None
     defect = (_ERROR[0] * first.rate + _ERROR[1] * middle.rate + _ERROR[2] * last.rate) / _D
-    return Step((first, middle, last), defect, tau, middle.iterations + last.iterations)
+    return Step((first, middle, last), defect, tau, middle.iterations + last.iterations, first)
 
 
 def trapezoidal(stage: Stage, past: Sequence[Point], h: float) -> Step | None:
@@ -111,11 +124,11 @@ def trapezoidal(stage: Stage, past: Sequence[Point], h: float) -> Step | None:
         return tr_bdf2(stage, past, h)
     before, first = past[-2:]
     tau = 0.5 * h
-    last = stage(first.time + h, tau, first.x, first.x, first.charge + tau * first.rate)
+    last = stage(first.time + h, tau, first.x, first.x, first.charge + tau * first.rate, first)
     if last is None:
         return None
     defect = -(h**3) / 12.0 * _curvature(before, first, last) / tau
-    return Step((before, first, last), defect, tau, last.iterations)
+    return Step((before, first, last), defect, tau, last.iterations, first)
 
 
 def bdf2(stage: Stage, past: Sequence[Point], h: float) -> Step | None:
@@ -136,12 +149,12 @@ def bdf2(stage: Stage, past: Sequence[Point], h: float) -> Step | None:
     tau = h * (1.0 + ratio) / (1.0 + 2.0 * ratio)
     target = first.x + weight * (first.x - before.x)
     extra = first.charge + weight * (first.charge - before.charge)
-    last = stage(first.time + h, tau, first.x, target, extra)
+    last = stage(first.time + h, tau, first.x, target, extra, first)
     if last is None:
         return None
     constant = (1.0 + ratio) ** 2 / (6.0 * ratio * (1.0 + 2.0 * ratio))
     defect = -(h**3) * constant * _curvature(before, first, last) / tau
-    return Step((before, first, last), defect, tau, last.iterations)
+    return Step((before, first, last), defect, tau, last.iterations, first)
 
 
 METHODS: dict[str, tuple[Method, float]] = {

@@ -116,7 +116,7 @@ class DenseSolver:
             scaled = ik / d[:, :, None]
             schur = kk - ki @ scaled
             rk = rhs[:, part.k] - (ki @ ri[:, :, None])[:, :, 0]
-            yk = _solve_batch(schur, rk)
+            yk = solve_batch(schur, rk)
             out[:, part.k] = yk
             out[:, part.i] = ri - (scaled @ yk[:, :, None])[:, :, 0]
         # A node whose own conductances are all zero may still be held by a branch: no pivot, yet not singular.
@@ -127,11 +127,12 @@ class DenseSolver:
             whole[:, part.i[:, None], part.k] = ik
             whole[:, part.k[:, None], part.i] = ki
             whole[:, part.k[:, None], part.k] = kk
-            out[zero] = _solve_batch(whole[zero], rhs[zero])
+            out[zero] = solve_batch(whole[zero], rhs[zero])
         return out
 
 
-def _solve_batch(matrix: Array, rhs: Array) -> Array:
+def solve_batch(matrix: Array, rhs: Array) -> Array:
+    """Return the answers (B, n) to matrices (B, n, n); NaN where one is exactly singular."""
     if not rhs.shape[1]:
         return rhs
     try:

@@ -226,10 +226,13 @@ class Model:
                 self._stamp_entries(entries, bank, self.plan.local_unknowns(self.circuit, b), stored)
         return entries.matrix((self.plan.size, self.plan.size))
 
-    def integrator_capacitance(self, node_capacitance: float) -> sp.csr_array:
+    def integrator_capacitance(
+        self, node_capacitance: float, touched: NDArray[np.bool_] | None = None
+    ) -> sp.csr_array:
         """Return the capacitance matrix (n, n) [F] of the leaky integrator.
 
-        Every solved node without a capacitor of its own has ``node_capacitance`` [F] to ground.
+        Every solved node without a capacitor of its own, ``touched`` (n,) by no other charge either, has
+        ``node_capacitance`` [F] to ground.
 
         Raises
         ------
@@ -243,6 +246,8 @@ class Model:
         own = self.capacitance_matrix
         bare = np.asarray(abs(own).sum(axis=1)).ravel() == 0.0
         bare[len(self.plan.nodes) :] = False
+        if touched is not None:
+            bare &= ~touched
         return sp.csr_array(own + sp.diags_array(node_capacitance * bare))
 
     def linear_offset(self, known: Array) -> Array:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from analogep.solve import checks
 from analogep.solve.elementwise import evaluate_by_element
 from analogep.solve.limiting import Linearisation
-from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.stamps import scatter_add
 from analogep.solve.system import Evaluation, System
@@ -159,14 +158,14 @@ def newton(
     """
     model, size = system.model, system.model.plan.size
     batch = len(x0)
-    x = x0.copy()
+    x = system.fix(x0.copy())
     converged = np.zeros(batch, dtype=bool)
     iterations = np.zeros(batch, dtype=np.int64)
     rows = np.zeros((batch, size))
     if size == 0:
         return NewtonResult(x, ~converged, rows, iterations)
     added = [m for m in (tangent, None if anchor is None else anchor.conductance) if m is not None]
-    solver = linear_solver(model, sum(added[1:], added[0]) if added else None)
+    solver = system.solver(sum(added[1:], added[0]) if added else None)
     alive = np.arange(batch)
     part = system
     contact = Linearisation(system, x, guess)
@@ -183,6 +182,7 @@ def newton(
             entries = entries if own is None else entries + own
             largest = np.maximum(1.0, np.abs(x[alive]).max(axis=1, initial=0.0))[:, None]
             bound = bound + options.residual_tolerance * largest * anchor.rounding  # its currents round, too
+        residual, bound = part.project(residual), part.bound(bound)
         rows[alive] = residual
         done = small[alive] & np.all(np.abs(residual) <= bound, axis=1)
         converged[alive[done]] = True

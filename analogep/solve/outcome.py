@@ -93,13 +93,13 @@ def failure_message(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
         f"{sample}); tried {', '.join(map(str, trace))}. "
         f"{forced}{undetermined(system.select(failed[:1]), result.x[sample])}"
-        f"{_worst(circuit, system, result, sample)}, start from nearby voltages (v0), or loosen NewtonOptions"
+        f"{worst_equation(system, result, sample)}, start from nearby voltages (v0), or loosen NewtonOptions"
     )
 
 
-def _worst(circuit: Circuit, system: System, result: NewtonResult, sample: int) -> str:
+def worst_equation(system: System, result: NewtonResult, sample: int) -> str:
     """Name the node, or the element with an equation of its own, whose equation is missed most."""
-    plan = system.model.plan
+    circuit, plan = system.model.circuit, system.model.plan
     count = len(plan.nodes)
     with np.errstate(all="ignore"):  # of the elements' own laws, not of tangents at limited voltages
         row = np.abs(system.select(np.array([sample])).evaluate(result.x[[sample]]).residual[0])

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from analogep.circuit import Circuit
 from analogep.devices import Waveform
@@ -16,22 +15,27 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.solve.drives import Drives
 from analogep.solve.events import States
 from analogep.solve.integrators import Point, Step
+from analogep.solve.jumps import Jumps
 from analogep.solve.linear import linear_solver
 from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message
 from analogep.solve.solution import Solution
+from analogep.solve.storage import Storage
 from analogep.solve.strategies import robust_newton, sharing
 from analogep.solve.system import System
 from analogep.solve.trajectory import TransientOptions
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
-_VIOLENT = 1e3  # currents that no conductance of the circuit could carry
-_SUDDEN = 1e6  # how much shorter than a time constant "at once" is
-_RIGID = 1e3  # largest resistance that an inductor may see, in that of the largest conductance
 _FIRST_MOVE = 1e3  # movement of the first step, in absolute tolerances
 _MOST_CHANGES = 100  # of switches at one time
+_FLAT = 1e-6  # conductance [S] of a circuit without any
+_LAST_BITS = 4.0 * float(np.finfo(float).eps)
+
+SHORTEST = 1e-30
+"""Shortest step [s], of which nothing is left beside any time."""
 
 
 class Stages:
@@ -52,9 +56,11 @@ class Stages:
         self.drives = Drives(self.system, waves, sources)
         self.states = States(self.system)
         model = self.system.model
-        self.capacitance = model.integrator_capacitance(options.node_capacitance)
-        self.dynamic = np.asarray(abs(self.capacitance).sum(axis=1)).ravel() > 0.0
+        self.storage = Storage(model, options.node_capacitance)
+        self.capacitance, self.dynamic = self.storage.capacitance, self.storage.dynamic
         self.sharing = sharing(model)
+        self.jumps = Jumps(self.system, self.storage, newton_options, self.sharing)
+        self.nothing = np.zeros(model.plan.size)
         self.nodes = len(model.plan.nodes)
         self.absolute = np.full(model.plan.size, options.absolute)
         self.absolute[self.nodes :] = np.where(self.dynamic[self.nodes :], options.current_absolute, np.inf)
@@ -76,102 +82,114 @@ class Stages:
         self.entries = self.system.model.slots.values(ev.slopes)
         return np.where(self.dynamic, -ev.residual, 0.0)
 
-    def first_step(self, rate: Array) -> float:
+    def first_step(self, point: Point) -> float:
         """Return a step [s] in which no unknown moves by much more than its absolute tolerance."""
-        c = np.abs(self.capacitance.diagonal())[self.dynamic]
-        if not len(c):
+        if not self.dynamic.any():
             return 1.0 if self.options.step is None else self.options.step
-        speed = np.abs(rate[:, self.dynamic]) / (c * _FIRST_MOVE * self.absolute[self.dynamic])
-        fastest = float(np.max(speed, initial=0.0))
+        c = self.storage.diagonal(self.system, point.local)[:, self.dynamic]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            speed = np.abs(point.rate[:, self.dynamic]) / (c * _FIRST_MOVE * self.absolute[self.dynamic])
+        fastest = float(np.max(speed, initial=0.0, where=c > 0.0))
         return 1.0 / fastest if fastest > 0 else float(np.max(c)) / 1e-6
 
-    def consistent(self, x: Array, charge: Array, *, needed: bool) -> Array:
-        """Return the state just after a jump that adds ``charge`` (n,) to q.
+    def point(self, now: float, x: Array, sources: Array, first: Point | None, iterations: Index) -> Point:
+        """Return the point at unknowns x (B, n), reached from ``first``, under the charge (n,) of ``sources``."""
+        storage, rate = self.storage, self.rate(x)
+        if not storage.banks:
+            return Point(now, x, sources, rate, iterations, self.nothing, {})
+        local, stored = storage.local(self.system, x), self.nothing
+        if first is not None:
+            stored = first.stored + storage.moved(self.system, local, first.local)
+        return Point(now, x, sources + stored, rate, iterations, stored, local)
 
-        Implicit Euler steps, short beside all time constants, find it. Nodes that only capacitors between
-        them hold jump together when the inputs are switched on; branch currents follow from the voltages; and
-        a junction that starts volts forward falls back at once, which a trapezoidal stage with its current
-        would not survive. Two such steps, one half as long, are extrapolated to no time at all, unless
-        something violent happens in them.
+    def begin(self, before: Point) -> Point:
+        """Return the point just after ``before``, with charges kept.
+
+        Raises
+        ------
+        ConvergenceError
+            If there is none, or switches do not come to rest.
         """
-        model, c = self.system.model, sp.coo_array(self.capacitance)
-        steepest = float(abs(model.linear_matrix.diagonal()).max(initial=0.0)) or 1e-6
-        volts = max(1.0, float(np.abs(self.system.voltages(x)).max()))
-        violent = np.abs(self.rate(x)[:, : self.nodes]).max(initial=0.0) > _VIOLENT * steepest * volts
-        if not (needed or violent or model.plan.size > self.nodes or np.any(c.row != c.col)):
-            return x
-        _, island = connected_components(self.capacitance, directed=False)
-        own = abs(self.capacitance.diagonal())
-        smallest = np.full(int(island.max(initial=-1)) + 1, np.inf)
-        np.minimum.at(smallest, island[own > 0.0], own[own > 0.0])
-        rates = _SUDDEN * steepest / smallest[island]
-        branch = np.arange(self.nodes, len(rates))[self.dynamic[self.nodes :]]
-        rates[branch] = _SUDDEN * _RIGID / (steepest * smallest[island[branch]])
-        found = []
-        for factor in (1.0, 2.0):
-            conductance = sp.csr_array(sp.diags_array(factor * rates) @ self.capacitance)
-            pull = np.repeat((factor * rates * charge)[None], len(x), axis=0)
-            found.append(newton(self.system, x, self.newton_options, Anchor(conductance, x, pull)))
-        long, short = found
-        out = np.where(long.converged[:, None], long.x, x)
-        if violent:
-            return out
-        both = (long.converged & short.converged)[:, None]
-        return np.where(both, 2.0 * short.x - long.x, out)
-
-    def begin(self, now: float, x: Array, charge: Array, *, needed: bool) -> Point:
-        """Return the point just after ``now``, at which q has ``charge`` (n,) from the sources before."""
-        after = self.drives.apply(now)
+        now = before.time
+        sources, point = self.drives.apply(now), before
         for _ in range(_MOST_CHANGES):
-            x = self.consistent(x, after - charge, needed=needed)
-            if not self.states or not self.states.update(self.system.voltages(x), x):
-                return Point(now, x, after, self.rate(x), np.zeros(len(x), np.int64))
-            charge, needed = after, True
+            x = self.jumps.after(point.x, sources - (point.charge - point.stored), point.local, now)
+            point = self.point(now, x, sources, point, np.zeros(len(x), np.int64))
+            if self.first_step(point) < self.resolution(now):
+                point = self.fall(point)
+            if not self.states or not self.states.update(self.system.voltages(point.x), point.x, now):
+                return point
         raise ConvergenceError(
-            f"switches keep changing at t = {now:.3g} s: a switch drives its own control across the threshold; "
-            "give it a hysteresis, or its control node a capacitor"
+            f"switches keep changing at t = {now:.3g} s: {self.states.last} drives its own control across the "
+            "threshold; give it a hysteresis, or its control node a capacitor"
         )
 
-    def stage(self, t: float, tau: float, guess: Array, target: Array, extra: Array) -> Point | None:
-        """Solve C (x − target) + charge(t) − extra = τ k(x); see :mod:`analogep.solve.integrators`."""
-        charge = self.drives.apply(t)
-        pull = np.broadcast_to((charge - extra) / tau, target.shape)  # extra may be of the sources alone
+    def fall(self, point: Point) -> Point:
+        """Return where a state goes that cannot last for any time that could be told from ``point``'s.
+
+        That of a junction volts forward, say, at 1e50 A. An implicit Euler step, short beside the time constants
+        of the linear circuit, leads there.
+        """
+        model = self.system.model
+        steepest = float(np.abs(model.linear_diagonal[: self.nodes]).max(initial=0.0)) or _FLAT
+        rates = np.minimum(self.jumps.rates(self.system, point.x, steepest), 1.0 / self.resolution(point.time))
+        found = self.jumps.euler(self.system, point.x, self.nothing, point.local, rates)
+        x = np.where(found.converged[:, None], found.x, point.x)
+        return self.point(point.time, x, self.drives.apply(point.time), point, point.iterations)
+
+    def resolution(self, now: float) -> float:
+        """Return the shortest time [s] that is anything beside ``now``."""
+        return max(SHORTEST, _LAST_BITS * now)
+
+    def between(self, t: float, x: Array, local: Mapping[int, Array]) -> Array:
+        """Return unknowns (B, n) at t with the charges of x, an interpolation, that satisfy Kirchhoff's law."""
+        self.drives.apply(t)
+        return x if self.storage.closed else self.jumps.after(x, self.nothing, local, t)
+
+    def stage(self, t: float, tau: float, guess: Array, target: Array, extra: Array, first: Point) -> Point | None:
+        """Solve C (x − target) + charge − extra = τ k(x); see :mod:`analogep.solve.integrators`."""
+        sources = self.drives.apply(t)
+        pull = np.broadcast_to((sources + first.stored - extra) / tau, target.shape)  # may be of the sources alone
         anchor = Anchor(sp.csr_array(self.capacitance / tau), target, pull)
+        self.system.memory = self.storage.memory(1.0 / tau, first.local)
         found = newton(self.system, guess, self.newton_options, anchor)
         if self.sharing is not None and not found.converged.all():  # ideal diodes side by side
             found = newton(self.system, guess, self.newton_options, anchor, self.sharing)
+        self.system.memory = None
         if not found.converged.all():
             return None
-        return Point(t, found.x, charge, self.rate(found.x), found.iterations)
+        return self.point(t, found.x, sources, first, found.iterations)
 
     def error(self, step: Step) -> float:
         """Return the step's largest local error, relative to what is allowed."""
         shunt = sp.csr_array(self.capacitance / step.tau)
         if self.sharing is not None:
             shunt = sp.csr_array(shunt + self.sharing)
-        error = linear_solver(self.system.model, shunt).solve(self.entries, step.defect)
+        entries, last = self.entries, step.nodes[2]
+        if self.storage.banks:
+            entries = entries + self.storage.entries(self.system, last.local, step.first.local) / step.tau
+        error = linear_solver(self.system.model, shunt).solve(entries, step.defect)
         size = np.maximum(np.abs(step.nodes[0].x), np.abs(step.nodes[2].x))
         allowed = self.absolute + self.options.relative * size
         return float(np.max(np.abs(error) / allowed, initial=0.0))
 
-    def first(self, v0: Array | Solution | None, *, operating: bool) -> tuple[Array, Array]:
-        """Return the unknowns at time zero, and the sources' part of q before they jump."""
+    def first(self, v0: Array | Solution | None, *, operating: bool) -> Point:
+        """Return the point at time zero, before sources jump."""
         system, model = self.system, self.system.model
         x = np.zeros((len(system.inputs), model.plan.size))
+        sources = self.drives.put(self.drives.values(0.0, before=operating))
         if operating:
-            charge = self.drives.put(self.drives.values(0.0, before=True))
             found, tried = robust_newton(system, x, self.newton_options)
             if not found.converged.all():
                 raise failure_message(model.circuit, system, found, tried)
-            self.states.update(system.voltages(found.x), found.x)
-            return found.x, charge
-        charge = self.drives.put(self.drives.values(0.0))
-        if v0 is None:
-            return x, charge
-        if isinstance(v0, Solution):
+            x = found.x
+            self.states.update(system.voltages(x), x, 0.0)
+        elif isinstance(v0, Solution):
             self.states.take(v0.states)
-            return model.unknowns(v0.voltages, v0.branches), charge
-        return model.reduce_voltages(v0), charge
+            x = model.unknowns(v0.voltages, v0.branches)
+        elif v0 is not None:
+            x = model.reduce_voltages(v0)
+        return self.point(0.0, x, sources, None, np.zeros(len(x), np.int64))
 
     def settled(self, x: Array) -> NDArray[np.bool_]:
         """Return, per sample (B,), whether Kirchhoff's law holds without the capacitors' currents."""

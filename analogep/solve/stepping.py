@@ -16,14 +16,14 @@ from analogep.solve.integrators import METHODS, Point, Step, interpolate
 from analogep.solve.outcome import finish
 from analogep.solve.plausible import lawless
 from analogep.solve.solution import Solution
-from analogep.solve.stages import Stages
+from analogep.solve.stages import SHORTEST, Stages
 from analogep.solve.trajectory import Record, Trajectory
 
 Array = NDArray[np.float64]
 
 _FIRST_PART = 0.01  # of the time to the next corner, at most, in the first step
+_LOOKS = (0.25, 0.5, 0.75)  # parts of a step at which switches are looked at, beside its end
 _MOST_SHORTENED = 8  # attempts to end a step just where a switch changes
-_SHORTEST = 1e-30  # step [s], of which nothing is left beside any time
 
 _RUNAWAY = 1e9
 """Voltage, relative to the first one (at least 1 V), beyond which a circuit counts as unstable."""
@@ -38,17 +38,18 @@ class Run(Stages):
         """Integrate from time zero; see :func:`analogep.solve.transient.transient`."""
         began = time.perf_counter()
         system = self.system
-        x, charge = self.first(v0, operating=operating)
+        point = self.first(v0, operating=operating)
         self.states.freeze()
         edges = [0.0, *self.drives.corners(end)]
         if edges[-1] < end:
             edges.append(end)
+        self.end = end
         self.record, self.steps, self.rejected, self.iterations = Record(wanted), 0, 0, 0
         values = self.drives.values(0.0, before=operating)
         for k, (a, b) in enumerate(pairwise(edges)):
             self.drives.segment(a, b)
             jumped = not np.array_equal(values, self.drives.first)
-            point = self.begin(a, x, charge, needed=jumped or (k == 0 and bool(self.states)))
+            point = self.begin(replace(point, time=a))
             voltages = system.voltages(point.x)
             if k == 0:
                 self.ceiling = _RUNAWAY * max(1.0, float(np.abs(voltages).max()))
@@ -57,12 +58,12 @@ class Run(Stages):
             elif jumped:
                 self.record.jump(a, voltages, point.x)
             point = self.follow(point, b, last=b == end)
-            x, charge, values = point.x, point.charge, self.drives.last
+            values = self.drives.last
         if not math.isinf(end) and not np.array_equal(values, self.drives.values(end)):
             self.drives.segment(end, math.inf)
-            x = self.begin(end, x, charge, needed=True).x
-            self.record.jump(end, system.voltages(x), x)
-        return self.trajectory(x, end, began)
+            point = self.begin(point)
+            self.record.jump(end, system.voltages(point.x), point.x)
+        return self.trajectory(point.x, end, began)
 
     def follow(self, point: Point, end: float, *, last: bool) -> Point:
         """Integrate without corners from ``point`` to ``end``, or, in the last piece, to equilibrium."""
@@ -79,7 +80,7 @@ class Run(Stages):
                 )
             h, final = self.fit(h, end - point.time, forced=forced)
             forced = False
-            if point.time + h == point.time or h < _SHORTEST:
+            if point.time + h == point.time or h < SHORTEST:
                 raise ConvergenceError(
                     f"the transient's step collapsed to {h:.3g} s at t = {point.time:.3g} s. "
                     f"{lawless(self.system, point.x)}{cutset(self.system.model.circuit)}"
@@ -116,7 +117,9 @@ class Run(Stages):
             self.bounded(point.x, self.ceiling, point.time)
             self.keep(step, point)
             if switched:
-                point = self.begin(point.time, point.x, point.charge, needed=True)
+                point = self.begin(point)
+                if chatter := self.states.restless(self.end, self.options.absolute, self.options.max_steps):
+                    raise ConvergenceError(chatter)
                 self.record.jump(point.time, self.system.voltages(point.x), point.x)
                 past, h = [point], self.fresh(point, end)
                 continue
@@ -126,7 +129,7 @@ class Run(Stages):
 
     def fresh(self, point: Point, end: float) -> float:
         """Return the first step [s] after a start, a corner or an event."""
-        return min(self.first_step(point.rate), _FIRST_PART * (end - point.time))
+        return min(self.first_step(point), _FIRST_PART * (end - point.time))
 
     def fit(self, h: float, left: float, *, forced: bool) -> tuple[float, bool]:
         """Return the step [s] to try and whether it ends the piece, of which ``left`` [s] is to go."""
@@ -144,16 +147,22 @@ class Run(Stages):
     def switching(self, step: Step, first: float) -> float | None:
         """Return the part of a step from ``first`` after which a switch has just changed, if one does."""
         last, last_x = step.nodes[2].time, step.nodes[2].x
-        if not self.states.changed(self.system.voltages(last_x), last_x):
-            return None
 
-        def path(part: float) -> tuple[Array, Array]:
-            t = first + part * (last - first) if part < 1.0 else last
-            x = interpolate(step.nodes, t) if part < 1.0 else last_x
+        def at(t: float) -> tuple[Array, Array]:
+            x = interpolate(step.nodes, t) if t < last else last_x
             self.drives.apply(t)
             return self.system.voltages(x), x
 
-        part = self.states.overshoot(path, self.options.absolute)
+        part = None
+        for end in (*(first + look * (last - first) for look in _LOOKS), last):
+            if self.states.changed(*at(end)):
+
+                def path(p: float, end: float = end) -> tuple[Array, Array]:
+                    return at(first + p * (end - first) if p < 1.0 else end)
+
+                found = self.states.overshoot(path, self.options.absolute)
+                part = found * (end - first) / (last - first) if end < last else found
+                break
         self.drives.apply(last)
         return part
 
@@ -163,8 +172,7 @@ class Run(Stages):
             self.record.add(point.time, self.system.voltages(point.x), point.x)
             return
         for t in self.record.due(point.time):
-            x = point.x if t == point.time else interpolate(step.nodes, t)
-            self.drives.apply(t)
+            x = point.x if t == point.time else self.between(t, interpolate(step.nodes, t), point.local)
             self.record.add(t, self.system.voltages(x), x)
         self.drives.apply(point.time)
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.devices import MultiPort, OnePort
+from analogep.solve.linear import LinearSolver, linear_solver
 from analogep.solve.model import Model, model_for
 from analogep.solve.nudge import Nudge, ScaledNudge
 from analogep.solve.stamps import add_transconductances, crossbar_currents, scatter_add
@@ -35,6 +37,33 @@ class Evaluation:
     residual: Array
     slopes: Array
     magnitude: Array
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Currents of charges that devices state, in an implicit step: rate · (charge since its start).
+
+    Attributes
+    ----------
+    rates
+        1/τ of each element (E,) [1/s], by bank index.
+    origin
+        Local unknowns (B, E, L) at the start of the step.
+    """
+
+    rates: Mapping[int, Array]
+    origin: Mapping[int, Array]
+
+    def select(self, samples: Index) -> Memory:
+        """Return the memory of some samples of the batch."""
+        return Memory(self.rates, {b: z[samples] for b, z in self.origin.items()})
+
+    def add(self, b: int, device: type[MultiPort], at: Array, values: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Return the currents (B, E, L) of bank ``b`` at local unknowns (B, E, L), and their slopes."""
+        found = device.charge_step(at, self.origin[b], values)
+        assert found is not None
+        rate = self.rates[b][:, None]
+        return rate * found[0], rate[..., None] * found[1]
 
 
 def _fixed_part(model: Model, inputs: Array) -> tuple[Array, Array]:
@@ -63,6 +92,7 @@ class System:
         self.nudge = nudge
         self.known, self.offset = _fixed_part(self.model, inputs)
         self.held: dict[int, dict[str, Array]] = {}  # parameters (B, E) that replace a multi-port bank's own
+        self.memory: Memory | None = None
 
     def select(self, samples: Index) -> System:
         """Return the system of some samples of the batch."""
@@ -73,6 +103,7 @@ class System:
         part.known = self.known[samples]
         part.offset = self.offset[samples]
         part.held = {b: {k: v[samples] for k, v in held.items()} for b, held in self.held.items()}
+        part.memory = None if self.memory is None else self.memory.select(samples)
         return part
 
     def scaled(self, factor: float) -> System:
@@ -81,8 +112,33 @@ class System:
         part.model, part.inputs = self.model, factor * self.inputs
         part.nudge = None if self.nudge is None else ScaledNudge(self.nudge, factor)
         part.known, part.offset = factor * self.known, factor * self.offset
-        part.held = self.held
+        part.held, part.memory = self.held, self.memory
         return part
+
+    # --- what is solved for: all unknowns and rows, unless a subclass says otherwise ------------------------
+
+    def fix(self, x: Array) -> Array:
+        """Return unknowns (B, n) that differ from x only in what is not free to be solved for."""
+        return x
+
+    def project(self, rows: Array) -> Array:
+        """Return the rows (B, n) that a solution must meet, for those of all Kirchhoff's laws."""
+        return rows
+
+    def bound(self, rows: Array) -> Array:
+        """Return how far the rows that a solution must meet may be off, for bounds (B, n) of all rows."""
+        return rows
+
+    def solver(self, shunt: sp.csr_array | None = None) -> LinearSolver:
+        """Return what solves for Newton's steps, the Jacobian with ``shunt`` (n, n) added."""
+        return linear_solver(self.model, shunt)
+
+    # --- Kirchhoff's law --------------------------------------------------------------------------------
+
+    def bank_values(self, b: int) -> Mapping[str, Array]:
+        """Return the parameters of bank ``b``, those that are held included."""
+        values = self.model.circuit.banks[b].values
+        return {**values, **self.held[b]} if b in self.held else values
 
     def local(self, x: Array) -> tuple[Array, ...]:
         """Return the local unknowns z (B, E, L) of each nonlinear multi-port bank at x (B, n)."""
@@ -142,8 +198,11 @@ class System:
             bank = model.circuit.banks[b]
             own = model.local_values(b, v, x)
             assert issubclass(bank.device, MultiPort)
-            values = {**bank.values, **self.held[b]} if b in self.held else bank.values
-            f, jac = bank.device.stamp(own if local is None else local[k], values)
+            values, at = self.bank_values(b), own if local is None else local[k]
+            f, jac = bank.device.stamp(at, values)
+            if self.memory is not None and b in self.memory.rates:
+                stored, slope = self.memory.add(b, bank.device, at, values)
+                f, jac = f + stored, jac + slope
             if local is not None:
                 f = f + (jac @ (own - local[k])[..., None])[..., 0]
             unknowns = model.plan.local_unknowns(model.circuit, b)

@@ -33,6 +33,8 @@ Array = NDArray[np.float64]
 
 __all__ = ["STARTS", "Trajectory", "TransientOptions", "settle", "transient"]
 
+_ROUNDING = 1e-9  # by which times, relative to the end, may pass it
+
 STARTS = ("zero", "operating_point")
 """Where a transient may start."""
 
@@ -71,8 +73,9 @@ def transient(
         Without ``v0``: ``"zero"``, all capacitors and inductors empty (SPICE's ``uic``), or
         ``"operating_point"``, with every source at its value just before time zero (SPICE's ``.tran``).
     times
-        Times [s] at which to return the voltages, ascending, instead of at every step; interpolated to the
-        order of the method. At a jump, those just after.
+        Times [s] at which to return the voltages, ascending, instead of at every step. Between steps what
+        capacitors and inductors hold is interpolated, to the order of the method, and Kirchhoff's law solved for
+        the rest. At a jump, those just after. Times within a billionth of ``until`` past it are taken for it.
 
     Raises
     ------
@@ -96,6 +99,9 @@ def transient(
     if until != "equilibrium" and not (isinstance(until, (int, float)) and 0 < until < math.inf):
         raise InputError(f"until = {until!r}; give a positive time in seconds, or 'equilibrium'")
     end = math.inf if until == "equilibrium" else float(until)
+    if wanted is not None and end < wanted[-1] <= end * (1.0 + _ROUNDING):  # a sum of steps, say
+        wanted = np.minimum(wanted, end)
+        wanted = wanted[np.diff(wanted, prepend=-1.0) > 0.0]
     if wanted is not None and wanted[-1] > end:
         raise InputError(f"times end at {wanted[-1]:g} s, after until = {end:g} s; raise until")
     if start not in STARTS:
