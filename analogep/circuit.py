@@ -116,6 +116,9 @@ class Circuit:
         them; an operating point has the sources' own values.
     transconductances
         Couplings by controlled currents; see :class:`TransconductanceCrossbar`.
+    models
+        What a netlist calls the model cards of diodes, MOSFETs and switches, by element name. It is no part of
+        the circuit's law, nor of its equality.
 
     Raises
     ------
@@ -131,6 +134,7 @@ class Circuit:
     output_pairs: Index = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     waveforms: Mapping[str, Waveform] = field(default_factory=dict)
     transconductances: tuple[TransconductanceCrossbar, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict, repr=False)
     topology: Topology = field(default_factory=Topology, repr=False)
     checked: bool = field(default=False, repr=False)
     derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -142,6 +146,7 @@ class Circuit:
         object.__setattr__(self, "input_nodes", frozen(self.input_nodes, np.int64))
         object.__setattr__(self, "output_pairs", frozen(self.output_pairs, np.int64).reshape(-1, 2))
         object.__setattr__(self, "waveforms", dict(self.waveforms))
+        object.__setattr__(self, "models", dict(self.models))
         object.__setattr__(self, "transconductances", tuple(self.transconductances))
         if not self.checked:
             from analogep.validation import structural_faults, value_faults

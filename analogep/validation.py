@@ -20,8 +20,7 @@ from analogep.errors import Fault
 if TYPE_CHECKING:
     from analogep.circuit import Circuit
 
-_NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_ELEMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
 _LISTED = 8  # names listed in one message before "and n more"
 
 
@@ -74,20 +73,20 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
     for name in circuit.nodes[1:]:
         if str(name).lower() == "gnd":
             yield Fault(f"node {name!r}", 'reserved name: SPICE takes it for ground; use "0" or another name')
-        elif not _NODE_NAME.fullmatch(name):
+        elif not _NAME.fullmatch(name):
             yield Fault(
                 f"node {name!r}",
-                "illegal name; use letters, digits, '_' and '.', starting with a letter or '_'",
+                "illegal name; use letters, digits, '_' and '.', not starting with '.'",
             )
     yield from _repeats("node", circuit.nodes)
     blocks = [part.name for part in (*circuit.couplings, *circuit.banks)]
     yield from _repeats("bank", blocks)
     elements = [name for bank in circuit.banks for name in bank.names]
     for name in elements:
-        if not _ELEMENT_NAME.fullmatch(name):
+        if not _NAME.fullmatch(name):
             yield Fault(f"element {name!r}", "illegal name; use letters, digits, '_' and '.'")
     for name in blocks:
-        if not _ELEMENT_NAME.fullmatch(name) or "." in name:
+        if not _NAME.fullmatch(name) or "." in name:
             yield Fault(f"bank {name!r}", "illegal name; use letters, digits and '_'")
     yield from _taken_by_crossbars(circuit, elements)
     yield from _repeats("element", elements)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from analogep.devices.waveforms import Waveform
 from analogep.errors import CircuitError, Fault, NetlistError
 from analogep.spice.lexer import Place, Source
 
-_LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.]")
 _GROUND = frozenset({"0", "gnd"})
 
@@ -26,32 +27,36 @@ def legal_name(name: str) -> str:
 class Nodes:
     """Node names of a netlist, which ignores case, as node names of a circuit.
 
-    A name keeps the spelling of its first use. Names that start with a digit get the prefix ``n``, and
-    illegal characters become ``_``; ``renamed`` says which.
+    A name keeps the spelling of its first use. Illegal characters become ``_``, and what is then called like
+    another node gets a number behind it; ``renamed`` says which.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self._index: dict[str, int] = dict.fromkeys(_GROUND, 0)
-        self._origin: dict[str, str] = {}
+        self._taken = set(_GROUND)
+        self._spelt: dict[str, str] = {}
         self.names: list[str] = ["0"]
         self.renamed: dict[str, str] = {}
 
-    def __call__(self, name: str, line: Place | None) -> int:
+    def reserve(self, names: Iterable[str]) -> None:
+        """Note the netlist's own names as it spells them, so that no node made here is called so."""
+        for name in names:
+            self._spelt.setdefault(name.lower(), name)
+
+    def __call__(self, name: str) -> int:
         """Return the index of a node, adding it if it is new."""
         low = name.lower()
         if low in self._index:
             return self._index[low]
-        legal = name
+        name = legal = self._spelt.get(low, name)
         if not _LEGAL.fullmatch(name):
             legal = legal_name(name)
-            legal = legal if _LEGAL.fullmatch(legal) else f"n{legal}"
+            legal = self._free(legal if _LEGAL.fullmatch(legal) else f"n{legal}")
+        elif low in self._taken:
+            legal = self._free(name)
+        if legal != name:
             self.renamed[name] = legal
-        other = self._origin.setdefault(legal.lower(), name)
-        if other != name:
-            self._source.fault(line, f"nodes {other} and {name} would both be called {legal}; rename one")
-        self._index[low] = len(self.names)
-        self.names.append(legal)
+        self._index[low] = self._add(legal)
         return self._index[low]
 
     def known(self, name: str) -> int | None:
@@ -59,12 +64,20 @@ class Nodes:
         return self._index.get(name.lower())
 
     def fresh(self, wanted: str) -> int:
-        """Add a node whose name is ``wanted`` or, if that is taken, has a number behind it."""
-        name, k = legal_name(wanted), 1
-        while name.lower() in self._index or name.lower() in self._origin:
+        """Add a node that the netlist does not name, called ``wanted`` or, if that is taken, with a number."""
+        return self._add(self._free(legal_name(wanted)))
+
+    def _free(self, wanted: str) -> str:
+        name, k = wanted, 1
+        while name.lower() in self._taken or name.lower() in self._spelt:
             k += 1
-            name = f"{legal_name(wanted)}_{k}"
-        return self(name, None)
+            name = f"{wanted}_{k}"
+        return name
+
+    def _add(self, name: str) -> int:
+        self._taken.add(name.lower())
+        self.names.append(name)
+        return len(self.names) - 1
 
 
 @dataclass
@@ -95,7 +108,7 @@ class Builder:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.nodes = Nodes(source)
+        self.nodes = Nodes()
         self.blocks: dict[str, Block] = {}
         self.crossbars: list[Crossbar] = []
         self.transconductances: list[TransconductanceCrossbar] = []
@@ -103,6 +116,8 @@ class Builder:
         self.outputs: list[tuple[int, int]] = []
         self.lines: dict[str, Place | None] = {}
         self.waveforms: dict[str, Waveform] = {}
+        self.models: dict[str, str] = {}
+        self.stored: dict[str, float] = {}
 
     def loose(self, device: type[Device], name: str, pins: tuple[int, ...], values: dict[str, float]) -> None:
         """Add an element that belongs to no section: its bank holds all of its kind, not trainable."""
@@ -135,6 +150,7 @@ class Builder:
                 np.array(self.inputs, np.int64),
                 np.array(self.outputs, np.int64).reshape(-1, 2),
                 waveforms=self.waveforms,
+                models=self.models,
                 transconductances=tuple(self.transconductances),
             )
         except CircuitError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.constants import CELSIUS_ZERO
-from analogep.devices import CCCS, CCVS, BidirectionalAmplifier, Device, IdealDiode
+from analogep.devices import CCCS, CCVS, BidirectionalAmplifier, Device, IdealDiode, Resistor
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
@@ -34,6 +35,9 @@ LETTERS: dict[str, str] = {
 }
 """Type letter of the devices that are one SPICE element each; the reader understands them without help."""
 
+MODELLED = frozenset({"D", "M", "S"})
+"""Letters of the elements that name a model card."""
+
 COMPOUND: frozenset[type[Device]] = frozenset({BidirectionalAmplifier, CCCS, CCVS, IdealDiode})
 """Devices written as several elements, or as one that says less than the device."""
 
@@ -44,9 +48,40 @@ def base_gmin(circuit: Circuit) -> float | None:
     return float(min(values)) if values else None
 
 
-def is_prefixed(kind: str, names: tuple[str, ...]) -> bool:
-    """Whether a bank's SPICE names get the type letter in front: not if all of them begin with it."""
-    return not all(name.startswith(LETTERS[kind]) for name in names)
+Style = Literal["plain", "prefixed", "marked"]
+"""How a bank's names become SPICE names; see :func:`naming`."""
+
+
+def naming(kind: str, names: tuple[str, ...]) -> Style:
+    """Return how the names of a bank's elements become SPICE names, which begin with a type letter.
+
+    ``"plain"`` where all of them begin with it (``R1``, ``Rload``), and for devices that are several SPICE
+    elements, which have letters of their own. ``"prefixed"``, the letter in front of every name, where none does.
+    Else ``"marked"``: those that begin with it stay, the others get it with ``_`` behind it, as do the few that
+    begin so by themselves; so each name can be told from its SPICE name.
+    """
+    if kind not in LETTERS:
+        return "plain"
+    own = sum(name.startswith(LETTERS[kind]) for name in names)
+    return "plain" if own == len(names) else "marked" if own else "prefixed"
+
+
+def spice_stem(kind: str, style: Style, name: str) -> str:
+    """Return what follows the type letter in an element's SPICE name."""
+    if kind not in LETTERS or style == "prefixed":
+        return name
+    if style == "plain":
+        return name[1:]
+    return name[1:] if name.startswith(LETTERS[kind]) and name[1:2] != "_" else f"_{name}"
+
+
+def name_of(style: Style, written: str) -> str:
+    """Return an element's name from its SPICE name, which :func:`spice_stem` made of it."""
+    if style == "plain":
+        return written
+    if style == "prefixed":
+        return written[1:]
+    return written[2:] if written[1:2] == "_" else written
 
 
 def element_primitives(
@@ -105,19 +140,15 @@ def _with_shunt(primitive: Primitive, gmin: float | None) -> list[Primitive]:
 
 
 def bank_primitives(circuit: Circuit, bank: Bank, gmin: float | None) -> Iterator[tuple[int, list[Primitive]]]:
-    """Yield (element index, primitives) with the names that a netlist uses.
-
-    A device that is a single SPICE element drops its own first letter if every name of the bank begins with
-    it, so that ``R1`` is written as ``R1`` rather than ``RR1``.
-    """
+    """Yield (element index, primitives) with the names that a netlist uses; see :func:`naming`."""
     keys = list(bank.values)
     kind = bank.device.kind
-    strip = kind in LETTERS and not is_prefixed(kind, bank.names)
+    style = naming(kind, bank.names)
     columns = [bank.values[k].tolist() for k in keys]
     for e, (name, pins) in enumerate(zip(bank.names, bank.pins.tolist(), strict=True)):
         values = {k: column[e] for k, column in zip(keys, columns, strict=True)}
         nodes = tuple(circuit.nodes[i] for i in pins)
-        primitives = element_primitives(bank.device, name[1:] if strip else name, nodes, values, gmin)
+        primitives = element_primitives(bank.device, spice_stem(kind, style, name), nodes, values, gmin)
         if name in circuit.waveforms:
             primitives = [replace(p, waveform=circuit.waveforms[name].spice()) for p in primitives]
         yield e, primitives
@@ -147,9 +178,23 @@ def transconductance_primitives(circuit: Circuit, t: TransconductanceCrossbar) -
 def input_primitives(circuit: Circuit, voltages: Array) -> list[Primitive]:
     """Return a source to ground for each input node, named after it; ``voltages`` (I,) [V]."""
     return [
-        Primitive("V", node, (node, "0"), (value,))
-        for node, value in zip(circuit.inputs, voltages.tolist(), strict=True)
+        Primitive("V", name, (node, "0"), (value,))
+        for name, node, value in zip(_input_names(circuit), circuit.inputs, voltages.tolist(), strict=True)
     ]
+
+
+def _input_names(circuit: Circuit) -> list[str]:
+    """Return what follows the V in the names of the inputs' sources: the nodes, other than elements are called."""
+    names = (n.lower() for bank in circuit.banks if bank.device is not Resistor for n in bank.names)
+    taken = {form for name in names for form in (name, f"v{name}", f"v_{name}")}
+    found = []
+    for node in circuit.inputs:
+        name = node
+        while f"v{name}".lower() in taken:
+            name += "_input"
+        taken.add(f"v{name}".lower())
+        found.append(name)
+    return found
 
 
 @dataclass(frozen=True)

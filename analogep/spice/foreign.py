@@ -10,7 +10,7 @@ from analogep.spice.analyses import Sweep
 from analogep.spice.behaviour import behavioural_source
 from analogep.spice.builder import Builder, legal_name
 from analogep.spice.cards import Cards
-from analogep.spice.deck import LETTERS
+from analogep.spice.deck import LETTERS, MODELLED
 from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
 from analogep.spice.statements import Statement
 from analogep.spice.stimuli import waveform
@@ -27,12 +27,12 @@ class ForeignReader:
         self.builder = builder
         self.cards = cards
         self.wanted = list(inputs)
-        self.initial: dict[str, float] = {}
         self._swept = {x.source.lower() for a in cards.analyses if isinstance(a, Sweep) for x in a.axes}
         self._clamps: dict[str, tuple[int, float]] = {}  # lower-case wanted name -> node, voltage
 
     def read(self, statements: list[Statement]) -> None:
         """Add all statements; every fault goes to the source with its line."""
+        self.builder.nodes.reserve(node for s in statements for node in s.nodes)
         sources = {s.key: s for s in statements if s.letter == "V"}
         users: dict[str, list[Statement]] = {}
         for s in statements:
@@ -48,7 +48,7 @@ class ForeignReader:
                 elif s.letter == "B":
                     voltage = s.extras.get("voltage", 0.0) != 0.0
                     device, control = behavioural_source(s.reference, s.nodes, voltage=voltage)
-                    pins = (*self._pins(s), *(self.builder.nodes(n, s.line) for n in control))
+                    pins = (*self._pins(s), *map(self.builder.nodes, control))
                     self._add(s, device, pins, {})
                 elif s.reference not in sources:
                     raise ValueError(
@@ -59,16 +59,18 @@ class ForeignReader:
 
     def _add(self, s: Statement, device: type, pins: tuple[int, ...], values: dict[str, float]) -> None:
         name = legal_name(s.name)
+        if s.letter in MODELLED:
+            self.builder.models[name] = legal_name(s.reference)
         self.builder.lines[name.lower()] = s.line
         self.builder.loose(device, name, pins, values)
 
     def _pins(self, s: Statement) -> tuple[int, ...]:
-        return tuple(self.builder.nodes(n, s.line) for n in s.nodes)
+        return tuple(map(self.builder.nodes, s.nodes))
 
     def _element(self, s: Statement) -> None:
         pins = self._pins(s)
         if s.letter in "LC" and "ic" in s.extras:
-            self.initial[legal_name(s.name)] = s.extras["ic"]
+            self.builder.stored[legal_name(s.name)] = s.extras["ic"]
         if s.letter == "M":
             drain, gate, source, bulk = pins
             device = REGISTRY[model_of(s, self.cards).kind]

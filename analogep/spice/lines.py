@@ -19,8 +19,10 @@ from analogep.spice.deck import (
     bank_primitives,
     base_gmin,
     input_primitives,
+    Style,
     is_compound,
-    is_prefixed,
+    naming,
+    spice_stem,
     transconductance_primitives,
 )
 from analogep.spice.dialects import Card, Dialect, number
@@ -42,8 +44,11 @@ class Deck:
         self.names: list[str] = []
         self.part: Part | None = None  # the subcircuit that is open
         self.helpers: dict[str, str] = {}  # lower-case helper node -> element that made it
+        self.taken: set[str] = set()  # names of cards, in lower case
+        self.numbers = Counter[str]()  # the last number behind each name that a card should have
+        self.wished = {name.lower() for name in circuit.models.values()}
         self.known_nodes = {name.lower() for name in circuit.nodes}
-        self.models: dict[tuple[Card, float | None], str] = {}
+        self.cards: dict[tuple[Card, float | None, str], str] = {}  # card and the name it should have -> its name
         self.faults: list[Fault] = list(_node_faults(circuit, dialect))
 
     # --- sections --------------------------------------------------------------------------------------
@@ -131,10 +136,10 @@ class Deck:
 
     def bank(self, bank: Bank) -> None:
         """Add a bank's elements."""
-        prefixed = bank.device.kind in LETTERS and is_prefixed(bank.device.kind, bank.names)
-        self.lines += bank_comment(bank.name, bank.device, prefixed, bank.trainable)
+        style = naming(bank.device.kind, bank.names)
+        self.lines += bank_comment(bank.name, bank.device, style, bank.trainable)
         if bank.device is Resistor:
-            self._resistors(bank, prefixed)
+            self._resistors(bank, style)
             return
         for e, primitives in bank_primitives(self.circuit, bank, self.gmin):
             values = {k: float(v[e]) for k, v in bank.values.items()}
@@ -147,19 +152,20 @@ class Deck:
                 self.lines += waveform_comment(bank.names[e], wave)
             self.elements(primitives, bank.names[e], nodes)
 
-    def _resistors(self, bank: Bank, prefixed: bool) -> None:
+    def _resistors(self, bank: Bank, style: Style) -> None:
         nodes, g = self.circuit.nodes, bank.values["conductance"]
-        letter = LETTERS[bank.device.kind] if prefixed else ""
+        kind = bank.device.kind
+        written = [LETTERS[kind] + spice_stem(kind, style, name) for name in bank.names]
         resistance, closed = _resistances(g)
         for e, (name, (p, n), value) in enumerate(
             zip(bank.names, bank.pins.tolist(), resistance.tolist(), strict=True)
         ):
             if closed[e]:
                 self._room((nodes[p], nodes[n]))
-                self.lines.append(f"{letter}{name} {nodes[p]} {nodes[n]} {value:.17g}")
+                self.lines.append(f"{written[e]} {nodes[p]} {nodes[n]} {value:.17g}")
             else:
                 self.lines += _open(name, nodes[p], nodes[n], g[e])
-        self.names += [f"{letter}{bank.names[e]}" for e in np.flatnonzero(closed)]
+        self.names += [written[e] for e in np.flatnonzero(closed)]
         self.lines += exact_comment(g[closed])
 
     def nudge(self, primitives: list[Primitive], kind: str) -> None:
@@ -191,7 +197,7 @@ class Deck:
                 if node not in own:
                     self._helper(node, owner)
             self._check_values(primitive, owner)
-            line = self.dialect.element(primitive, self._model(primitive))
+            line = self.dialect.element(primitive, self._model(primitive, owner))
             self.names.append(line.partition(" ")[0])
             self.lines.append(line)
 
@@ -204,11 +210,21 @@ class Deck:
         elif other != owner:
             self.faults.append(Fault(owner, f"its helper node {node} is also one of {other}; rename one"))
 
-    def _model(self, primitive: Primitive) -> str | None:
+    def _model(self, primitive: Primitive, owner: str) -> str | None:
+        """Return the name of the model card: the one it has in the circuit, with a number if others have it too."""
         if primitive.model is None:
             return None
-        key = (primitive.model, primitive.temperature)
-        return self.models.setdefault(key, f"d{len(self.models) + 1}")
+        card, wanted = (primitive.model, primitive.temperature), self.circuit.models.get(owner, "")
+        if (known := self.cards.get((*card, wanted))) is not None:
+            return known
+        name = ""
+        while not name or name.lower() in self.taken or (not wanted and name.lower() in self.wished):
+            self.numbers[wanted] += 1
+            k = self.numbers[wanted]
+            name = f"d{k}" if not wanted else f"{wanted}_{k}" if k > 1 else wanted
+        self.taken.add(name.lower())
+        self.cards[*card, wanted] = name
+        return name
 
     def _check_values(self, primitive: Primitive, owner: str) -> None:
         card = dict(primitive.model[1]) if primitive.model else {}
@@ -256,7 +272,7 @@ class Deck:
         if self.faults:
             raise NetlistError(f"netlist export ({self.dialect.name})", self.faults)
         head = [title, f"* Written by analogep {analogep.__version__} for {self.dialect.name}; SI units."]
-        cards = [self.dialect.model_card(name, *key) for key, name in self.models.items()]
+        cards = [self.dialect.model_card(name, card, kelvin) for (card, kelvin, _), name in self.cards.items()]
         end = comment("end") if cards or self.gmin is not None or self.guesses else []
         return [*head, *comment("analogep", VERSION), *self.lines, *end, *cards]
 

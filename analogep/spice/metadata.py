@@ -7,7 +7,7 @@ Each begins with ``*@`` and a keyword, and continues on lines that begin with ``
     *@ outputs NODE PLUS,MINUS ...             observed nodes and pairs
     *@ crossbar NAME trainable|fixed R C NODE...   R row nodes, C column nodes; its resistors follow
     *@ transconductance NAME trainable|fixed symmetric|forward|both R C NODE...   likewise; G sources follow
-    *@ bank NAME KIND [prefixed] [trainable=PARAMETER,...]   its elements follow
+    *@ bank NAME KIND [prefixed|marked] [trainable=PARAMETER,...]   its elements follow
     *@ open NAME P N [SIEMENS]                 a resistor of no conductance, or of one whose 1/g overflows
     *@ element NAME NODE... KEY=VALUE...       one device; the SPICE elements that stand for it follow
     *@ waveform NAME KIND NUMBER...            the exact waveform of the source on the next line
@@ -118,9 +118,9 @@ def read_waveform(words: list[str]) -> tuple[str, Waveform]:
         raise ValueError(f"waveform {words[1]}: {error}") from None
 
 
-def bank_comment(name: str, device: type[Device], prefixed: bool, trainable: Iterable[str]) -> list[str]:
-    """Return the comment that opens a bank's section."""
-    flags = ["prefixed"] if prefixed else []
+def bank_comment(name: str, device: type[Device], style: str, trainable: Iterable[str]) -> list[str]:
+    """Return the comment that opens a bank's section; ``style`` as in :func:`analogep.spice.deck.naming`."""
+    flags = [] if style == "plain" else [style]
     keys = ",".join(sorted(trainable))
     if keys:
         flags.append(f"trainable={keys}")

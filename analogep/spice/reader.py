@@ -173,7 +173,7 @@ def read_netlist(
             OptionWarning,
             stacklevel=2,
         )
-    analyses, stored = tuple(cards.analyses), foreign.initial
+    analyses, stored = tuple(cards.analyses), builder.stored
     return Netlist(circuit, array, nudge, title, renamed, analyses, initial, guesses, stored, cards.options)
 
 

@@ -11,9 +11,18 @@ from analogep.devices import Waveform, device_named
 from analogep.devices.base import Primitive
 from analogep.errors import AnalogepError, CircuitError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
-from analogep.spice.builder import Block, Builder
+from analogep.spice.builder import Block, Builder, legal_name
 from analogep.spice.cards import Cards
-from analogep.spice.deck import LETTERS, NudgeTerms, element_primitives, nudge_primitives
+from analogep.spice.deck import (
+    LETTERS,
+    MODELLED,
+    NudgeTerms,
+    Style,
+    element_primitives,
+    name_of,
+    nudge_primitives,
+    spice_stem,
+)
 from analogep.spice.lexer import Line, parse_number
 from analogep.spice.metadata import VERSION, read_waveform
 from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
@@ -78,7 +87,7 @@ class SectionReader:
         """Read the observed nodes and pairs."""
         for word in line.text.split()[1:]:
             plus, _, minus = word.partition(",")
-            pair = (self._node(plus, line), self._node(minus, line) if minus else 0)
+            pair = (self._node(plus), self._node(minus) if minus else 0)
             self.builder.outputs.append(pair)
 
     def read(self, section: Section) -> list[Statement]:
@@ -105,11 +114,10 @@ class SectionReader:
 
     # --- ports -----------------------------------------------------------------------------------------
 
-    def _node(self, name: str, line: Line | Statement) -> int:
-        number = line.number if isinstance(line, Line) else line.line
+    def _node(self, name: str) -> int:
         if not name or name in "={}'":
             raise ValueError("a node name is missing")
-        return self.builder.nodes(name, number)
+        return self.builder.nodes(name)
 
     def _inputs(self, section: Section) -> None:
         words, line = section.words, section.head
@@ -120,8 +128,8 @@ class SectionReader:
         for entry in section.entries:
             if not isinstance(entry, Statement) or entry.letter != "V" or entry.nodes[1] != "0":
                 raise ValueError("inputs: only V sources to node 0 may follow; close the section with '*@ end'")
-            values[self._node(entry.nodes[0], entry)] = entry.value
-        nodes = [self._node(name, line) for name in words[2:]]
+            values[self._node(entry.nodes[0])] = entry.value
+        nodes = [self._node(name) for name in words[2:]]
         if set(values) != set(nodes) or len(section.entries) != len(nodes):
             raise ValueError("inputs: the V sources do not fit the nodes that the comment names")
         self.builder.inputs += nodes
@@ -163,14 +171,14 @@ class SectionReader:
     def _crossbar(self, section: Section) -> None:
         assert section.head is not None
         table = Table.of(section.words, 3)
-        ends = [self._node(n, section.head) for n in table.nodes]
+        ends = [self._node(n) for n in table.nodes]
         crossbar = read_crossbar(table, section.entries, np.array(ends), self._fault)
         self.builder.crossbars.append(crossbar)
 
     def _transconductance(self, section: Section) -> None:
         assert section.head is not None
         table = Table.of(section.words, 4)
-        ends = [self._node(n, section.head) for n in table.nodes]
+        ends = [self._node(n) for n in table.nodes]
         coupling = read_transconductance(table, section.words[3], section.entries, np.array(ends), self._fault)
         self.builder.transconductances.append(coupling)
 
@@ -182,10 +190,11 @@ class SectionReader:
             name, device = words[1], device_named(words[2])
         except (ValueError, CircuitError) as error:
             raise ValueError(f"bank {words[1]}: {error}") from None
-        prefixed, trainable = False, frozenset[str]()
+        style: Style = "plain"
+        trainable = frozenset[str]()
         for word in words[3:]:
-            if word == "prefixed":
-                prefixed = True
+            if word == "prefixed" or word == "marked":
+                style = word
             elif word.startswith("trainable="):
                 trainable = frozenset(word.removeprefix("trainable=").split(","))
             else:
@@ -200,7 +209,7 @@ class SectionReader:
             at += 1
             try:
                 if isinstance(entry, Statement):
-                    self._single(block, entry, prefixed, waves)
+                    self._single(block, entry, style, waves)
                     written.append(len(block.names) - 1)
                 elif entry.text.startswith("exact"):
                     exact = read_exact(entry, exact)
@@ -209,7 +218,7 @@ class SectionReader:
                 elif entry.text.startswith("waveform"):
                     waves.update([read_waveform(entry.text.split())])
                 else:
-                    at += self._element(block, entry, section.entries[at : at + _LONGEST], prefixed)
+                    at += self._element(block, entry, section.entries[at : at + _LONGEST], style)
             except ValueError as error:
                 self._fault(entry, error)
         if device.kind == "resistor":
@@ -219,15 +228,15 @@ class SectionReader:
         elif exact:
             raise ValueError(f"bank {name}: 'exact' is for resistors")
 
-    def _single(self, block: Block, statement: Statement, prefixed: bool, waves: Mapping[str, Waveform]) -> None:
+    def _single(self, block: Block, statement: Statement, style: Style, waves: Mapping[str, Waveform]) -> None:
         """Add a device that is one SPICE element; a resistor's value is inverted later, all at once."""
         kind = block.device.kind
         if LETTERS.get(kind) != statement.letter:
             raise ValueError(f"{statement.name}: not a {kind}; close the section with '*@ end'")
-        name = statement.name[1:] if prefixed else statement.name
+        name = name_of(style, statement.name)
         if not name:
             raise ValueError(f"{statement.name}: the name is only a type letter")
-        pins = tuple(self._node(n, statement) for n in statement.nodes)
+        pins = tuple(self._node(n) for n in statement.nodes)
         if kind in _MODELLED:
             values = _MODELLED[kind](statement, self.cards)
             if model_of(statement, self.cards).kind != _MODEL_KINDS.get(kind, kind):
@@ -239,6 +248,10 @@ class SectionReader:
             pins = (pins[0], pins[2], pins[1], pins[3])
         if name in waves or statement.waveform is not None:
             self.builder.waveforms[name] = self._wave(statement, waves.get(name))
+        if statement.letter in MODELLED:
+            self.builder.models[name] = legal_name(statement.reference)
+        if "ic" in statement.extras and statement.letter in "LC":
+            self.builder.stored[name] = statement.extras["ic"]
         self.builder.lines[name.lower()] = statement.line
         block.add(name, pins, values)
 
@@ -261,11 +274,11 @@ class SectionReader:
         if block.device.kind != "resistor":
             raise ValueError(f"open: a {block.device.kind} cannot be open")
         g = open_conductance(words)
-        pins = (self._node(words[2], line), self._node(words[3], line))
+        pins = (self._node(words[2]), self._node(words[3]))
         self.builder.lines[words[1].lower()] = line.number
         block.add(words[1], pins, {"conductance": g})
 
-    def _element(self, block: Block, line: Line, following: Sequence[Entry], prefixed: bool) -> int:
+    def _element(self, block: Block, line: Line, following: Sequence[Entry], style: Style) -> int:
         """Add the device that a comment describes; return how many of the following lines stand for it."""
         words = line.text.split()
         device, count = block.device, len(block.device.pins)
@@ -281,8 +294,7 @@ class SectionReader:
         faults = device.check({k: np.array([v]) for k, v in values.items()}, (name,))
         if faults:
             raise ValueError(f"element {faults[0]}")
-        written = name[1:] if device.kind in LETTERS and not prefixed else name
-        primitives = element_primitives(device, written, nodes, values, self.cards.gmin)
+        primitives = element_primitives(device, spice_stem(device.kind, style, name), nodes, values, self.cards.gmin)
         for k, primitive in enumerate(primitives):
             entry = following[k] if k < len(following) else None
             if not isinstance(entry, Statement) or not self._says(entry, primitive, device.kind, values):
@@ -290,7 +302,9 @@ class SectionReader:
                     f"element {name}: the lines that follow do not say what it says; after an edit, "
                     "delete the comment and move the lines behind '*@ end'"
                 )
-        pins = tuple(self._node(n, line) for n in nodes)
+            if entry.letter in MODELLED:
+                self.builder.models[name] = legal_name(entry.reference)
+        pins = tuple(self._node(n) for n in nodes)
         self.builder.lines[name.lower()] = line.number
         block.add(name, pins, values)
         return len(primitives)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from analogep.spice.behaviour import with_nodes
 from analogep.spice.cards import Cards, definitions_of
+from analogep.spice.deck import MODELLED
 from analogep.spice.definitions import Definition
 from analogep.spice.lexer import Line, Place, Source, assignments, tokens
 from analogep.spice.models import read_model
@@ -27,7 +28,6 @@ DEEPEST = 50
 MOST_ELEMENTS = 1_000_000
 """Elements and instances that all instances together may hold."""
 
-_MODELLED = frozenset({"D", "M", "S"})
 _LOCAL = frozenset({".param", ".model", ".func", ".ic", ".nodeset"})
 
 
@@ -122,7 +122,7 @@ class Flattener:
     def _renamed(self, s: Statement, scope: Scope) -> Statement:
         """Return a statement with the names that it has outside its instance."""
         reference = s.reference
-        if s.letter in _MODELLED:
+        if s.letter in MODELLED:
             reference = scope.model(reference)
         elif s.letter in "FH" and scope.path:
             reference = scope.inside(reference)

@@ -166,10 +166,12 @@ def test_node_names_that_ngspice_takes_for_something_else(name: str) -> None:
 def test_names_that_would_collide_are_all_named() -> None:
     bank = Bank("r", Resistor, np.array([[1, 0]] * 3), {"conductance": np.full(3, 1e-3)}, ("a", "Ra", "RRa"))
     circuit = Circuit(("0", "x"), (bank,))
-    assert from_netlist(to_netlist(circuit)) == circuit  # all prefixed: no collision
-    other = Bank("s", Resistor, np.array([[1, 0]]), {"conductance": np.full(1, 1e-3)}, ("RRA_",))
-    third = Bank("t", Resistor, np.array([[1, 0]] * 2), {"conductance": np.full(2, 1e-3)}, ("RA_", "z"))
-    assert "rra_" in faults(Circuit(("0", "x"), (other, third)))
+    text = to_netlist(circuit)
+    assert all(f"\n{name} x 0 " in text for name in ("R_a", "Ra", "RRa"))
+    assert from_netlist(text) == circuit
+    other = Bank("s", Resistor, np.array([[1, 0]]), {"conductance": np.full(1, 1e-3)}, ("RA_",))
+    third = Bank("t", Resistor, np.array([[1, 0]] * 2), {"conductance": np.full(2, 1e-3)}, ("A_", "z"))
+    assert "ra_" in faults(Circuit(("0", "x"), (other, third)))
 
 
 def test_helper_nodes_that_exist_already() -> None:
