@@ -36,7 +36,7 @@ def _node_name(node: Hashable, role: object) -> str:
     text = str(node)
     if role == "ground" or text.lower() in _GROUND_NAMES:
         return GROUND
-    return f"n{text}" if text[:1].isdigit() else text
+    return text if isinstance(node, str) or not text[:1].isdigit() else f"n{text}"
 
 
 def _is_hashable(node: object) -> bool:

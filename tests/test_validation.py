@@ -307,9 +307,9 @@ FAULTY: dict[str, tuple[Build, str, str]] = {
         "illegal name; use letters, digits, '_' and '.'",
     ),
     "empty node name": (lambda: parts(nodes=("0", "", "b")), "node ''", "illegal name"),
-    "node name that starts with a digit": (
-        lambda: parts(nodes=("0", "1a", "b")),
-        "node '1a'",
+    "node name that starts with a dot": (
+        lambda: parts(nodes=("0", ".1a", "b")),
+        "node '.1a'",
         "illegal name",
     ),
     "node that SPICE takes for ground": (

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.errors import CircuitError, ConvergenceError, InputError
 from analogep.kinds import checked
+from analogep.solve.nudge import Nudge
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
 
@@ -63,6 +64,7 @@ def dc_sweep(
     values: ArrayLike,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
     method: Method = "auto",
+    nudge: Nudge | None = None,
 ) -> DCSweep:
     """Find the operating point at each value of an input voltage or of a parameter.
 
@@ -82,8 +84,8 @@ def dc_sweep(
     inputs
         Voltages (B, I) or (I,) [V] of the input nodes, or a mapping. A swept input's own entry is not used;
         a mapping may leave it out, and ``None`` will do if it is the only input.
-    method
-        As for :func:`analogep.operating_point`.
+    method, nudge
+        As for :func:`analogep.operating_point`; a nudge of one sample, or of B.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def dc_sweep(
         raise InputError(f"sweep of {name}: value {bad[0]} is {grid[bad[0]]}; give finite values")
     grid.flags.writeable = False
     if name in circuit.inputs:
-        return _sweep_input(circuit, name, grid, inputs, method)
+        return _sweep_input(circuit, name, grid, inputs, method, nudge)
     array = circuit.input_array(inputs)
     block, where = _locate(circuit, name)
     current = next(value for name, value, _ in circuit.all_parameters() if name == block)
@@ -124,7 +126,7 @@ def dc_sweep(
             circuits.append(circuit.with_parameters({block: new}))
         except CircuitError as error:
             raise InputError(f"sweep of {name} to {value:g}: {error.faults[0]}; leave this value out") from None
-    return DCSweep(name, grid, _in_turn(name, grid, circuits, [array] * len(grid), method))
+    return DCSweep(name, grid, _in_turn(name, grid, circuits, [array] * len(grid), method, nudge))
 
 
 def _sweep_input(
@@ -133,6 +135,7 @@ def _sweep_input(
     grid: Array,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None,
     method: Method,
+    nudge: Nudge | None,
 ) -> DCSweep:
     if isinstance(inputs, Mapping):
         inputs = {**inputs, name: 0.0}
@@ -141,11 +144,12 @@ def _sweep_input(
     array = circuit.input_array(inputs)
     points = np.repeat(array[None], len(grid), axis=0)
     points[:, :, circuit.inputs.index(name)] = grid[:, None]
-    try:
-        whole = operating_point(circuit, points.reshape(-1, array.shape[1]), method=method)
-    except ConvergenceError:
-        return DCSweep(name, grid, _in_turn(name, grid, [circuit] * len(grid), list(points), method))
     batch = len(array)
+    repeated = None if nudge is None else nudge.select(np.tile(np.arange(batch), len(grid)))
+    try:
+        whole = operating_point(circuit, points.reshape(-1, array.shape[1]), repeated, method=method)
+    except ConvergenceError:
+        return DCSweep(name, grid, _in_turn(name, grid, [circuit] * len(grid), list(points), method, nudge))
     parts = [slice(s * batch, (s + 1) * batch) for s in range(len(grid))]
     return DCSweep(name, grid, tuple(_part(whole, part, len(grid)) for part in parts))
 
@@ -165,13 +169,18 @@ def _part(whole: Solution, part: slice, points: int) -> Solution:
 
 
 def _in_turn(
-    name: str, grid: Array, circuits: list[Circuit], inputs: list[Array], method: Method
+    name: str,
+    grid: Array,
+    circuits: list[Circuit],
+    inputs: list[Array],
+    method: Method,
+    nudge: Nudge | None,
 ) -> tuple[Solution, ...]:
     """Solve the points one after the other, each from the voltages of the one before."""
     found: list[Solution] = []
     for value, circuit, array in zip(grid, circuits, inputs, strict=True):
         try:
-            found.append(operating_point(circuit, array, method=method, v0=found[-1] if found else None))
+            found.append(operating_point(circuit, array, nudge, method=method, v0=found[-1] if found else None))
         except ConvergenceError as error:
             raise ConvergenceError(f"sweep of {name} at {value:g}: {error}") from error
     return tuple(found)

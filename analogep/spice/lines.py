@@ -14,12 +14,13 @@ from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCr
 from analogep.devices import Resistor
 from analogep.devices.base import Primitive
 from analogep.errors import Fault, InputError, NetlistError
+from analogep.spice.builder import legal_name
 from analogep.spice.deck import (
     LETTERS,
+    Style,
     bank_primitives,
     base_gmin,
     input_primitives,
-    Style,
     is_compound,
     naming,
     spice_stem,
@@ -28,16 +29,22 @@ from analogep.spice.deck import (
 from analogep.spice.dialects import Card, Dialect, number
 from analogep.spice.layers import Layer, Part
 from analogep.spice.metadata import VERSION, bank_comment, comment, exact_comment, waveform_comment
+from analogep.spice.script import Task, command, script
 
 Array = NDArray[np.float64]
+
+
+TOLERANCES = "reltol=1e-6 vntol=1e-9 abstol=1e-15 itl1=1000"
+"""ngspice's tolerances where the netlist has none of its own: its defaults leave errors of microvolts."""
 
 
 class Deck:
     """Collects the lines, names and faults of one netlist."""
 
-    def __init__(self, circuit: Circuit, dialect: Dialect) -> None:
+    def __init__(self, circuit: Circuit, dialect: Dialect, task: Task | None = None) -> None:
         self.circuit = circuit
         self.dialect = dialect
+        self.task = task or Task()
         self.gmin = base_gmin(circuit)
         self.lines: list[str] = []
         self.guesses: list[str] = []
@@ -198,6 +205,8 @@ class Deck:
                     self._helper(node, owner)
             self._check_values(primitive, owner)
             line = self.dialect.element(primitive, self._model(primitive, owner))
+            if owner in self.task.stored and primitive.letter in "LC":
+                line += f" ic={number(self.task.stored[owner])}"
             self.names.append(line.partition(" ")[0])
             self.lines.append(line)
 
@@ -211,7 +220,7 @@ class Deck:
             self.faults.append(Fault(owner, f"its helper node {node} is also one of {other}; rename one"))
 
     def _model(self, primitive: Primitive, owner: str) -> str | None:
-        """Return the name of the model card: the one it has in the circuit, with a number if others have it too."""
+        """Return the name of the model card: that in the circuit, with a number if others have it too."""
         if primitive.model is None:
             return None
         card, wanted = (primitive.model, primitive.temperature), self.circuit.models.get(owner, "")
@@ -254,8 +263,43 @@ class Deck:
         options = [] if gmin is None or written == gmin else comment("gmin", number(gmin))
         if written is not None:
             options.append(self.dialect.options({"gmin": written}))
-        tail = [*options, *self.guesses, *self.dialect.closing]
+        options += self._tolerances()
+        tail = [*options, *self.guesses, *self._starts(), *self._closing()]
         return "\n".join([*self._body(title), *tail, ".end", ""])
+
+    def _closing(self) -> Iterable[str]:
+        nodes, asked = self._printed(), self.task.analyses
+        if self.dialect.scripted:
+            return script(asked, nodes, self.source, "" if self.task.options else TOLERANCES) if nodes else ()
+        return self.dialect.closing([command(analysis, self.source) for analysis in asked], nodes)
+
+    def source(self, name: str) -> str:
+        """Return the SPICE name of a source that a sweep names."""
+        wanted = legal_name(name).lower()
+        for bank in self.circuit.banks:
+            if bank.device.kind in ("voltage_source", "current_source"):
+                style = naming(bank.device.kind, bank.names)
+                for own in bank.names:
+                    if own.lower() == wanted:
+                        return LETTERS[bank.device.kind] + spice_stem(bank.device.kind, style, own)
+        return name
+
+    def _printed(self) -> list[str]:
+        """Return the nodes whose voltages are printed: the outputs, or all where none are named."""
+        circuit = self.circuit
+        chosen = dict.fromkeys(circuit.output_pairs.ravel().tolist()) or range(len(circuit.nodes))
+        return [circuit.nodes[k] for k in chosen if k != 0]
+
+    def _tolerances(self) -> list[str]:
+        given = self.task.options
+        if given and not self.dialect.tolerances:
+            what = f"{self.dialect.name} has its tolerances elsewhere; leave them out"
+            self.faults.append(Fault(f".options {', '.join(given)}", what))
+        values = (f"{k}={v if isinstance(v, str) else number(v)}" for k, v in given.items())
+        return [" ".join([".options", *values])] if given else []
+
+    def _starts(self) -> list[str]:
+        return [f".ic v({node})={number(value)}" for node, value in self.task.initial.items()]
 
     def core(self, title: str) -> str:
         """Return the elements and their model cards alone, for another netlist to include."""

@@ -21,6 +21,7 @@ from analogep.solve import Nudge
 from analogep.spice.dialects import number
 from analogep.spice.process import run
 from analogep.spice.rawfile import read_operating_point
+from analogep.spice.script import without_script
 from analogep.spice.writer import to_netlist
 
 ENVIRONMENT = "ANALOGEP_NGSPICE"
@@ -31,7 +32,13 @@ REMEDY = f"install it (apt-get install ngspice) or set {ENVIRONMENT} to the prog
 Settings = Mapping[str, float]
 """Values to alter before a sample, by source name."""
 
-_TROUBLE = re.compile(r"^\s*(?:fatal\s+)?error\b.*|.*(?:unknown parameter|singular matrix|aborted).*", re.I)
+_TROUBLE = re.compile(
+    r"\s*(?:fatal\s+)?error\b.*|.*(?:unknown|singular matrix|aborted|too small|trouble with|no such|can't find|"
+    r"could not|not found|undefined|no convergence|iteration limit|failed|warning: .*no dc path).*",
+    re.IGNORECASE,
+)
+_CHATTER = re.compile(r"note:.*|.*(?:stepping|source step|supplies reduced|trying).*", re.IGNORECASE)
+_TOLD = 4  # lines of the log that a message repeats
 _LINEAR_SOLVER = re.compile(r"Using (\S[^\n]*?) as Direct Linear Solver", re.I)
 
 
@@ -95,10 +102,15 @@ class Outcome:
         return found.group(1) if found else "Sparse 1.3"
 
     def trouble(self) -> str:
-        """Return the first telling line of the log, or its last line."""
+        """Return the telling lines of the log in ngspice's words, or its last line."""
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        telling = [line for line in lines if _TROUBLE.fullmatch(line)]
-        return (telling or lines[-1:] or ["it printed nothing"])[0]
+        return self.told() or (lines[-1:] or ["it printed nothing"])[0]
+
+    def told(self) -> str:
+        """Return the telling lines of the log, ``""`` if there is none."""
+        lines = [" ".join(line.split()) for line in self.log.splitlines()]
+        told = [line for line in lines if _TROUBLE.fullmatch(line) and not _CHATTER.fullmatch(line)]
+        return "; ".join(list(dict.fromkeys(told))[:_TOLD])
 
 
 def find_ngspice() -> str:
@@ -167,8 +179,8 @@ def solve(settings: Settings) -> Iterator[str]:
 
 
 def with_script(netlist: str, lines: Iterator[str]) -> str:
-    """Return a netlist with lines put before its ``.end``."""
-    body, end, _ = netlist.rpartition("\n.end")
+    """Return a netlist with lines put before its ``.end``, in place of its own script."""
+    body, end, _ = without_script(netlist).rpartition("\n.end")
     return "\n".join([body, *lines, end.lstrip("\n"), ""])
 
 

@@ -64,6 +64,8 @@ class ParityReport:
         Largest voltage difference that passes [V].
     phases
         One entry per phase.
+    folded
+        Whether SPICE got the resistors at the inputs as their Norton equivalents.
     """
 
     engine: str
@@ -73,6 +75,7 @@ class ParityReport:
     elements: int
     tolerance: float
     phases: tuple[PhaseParity, ...]
+    folded: bool = False
 
     @property
     def max_difference(self) -> float:
@@ -113,7 +116,7 @@ class ParityReport:
         lines = [
             f"{self.native} and {self.engine} {verdict}: largest difference {self.max_difference:.2e} V "
             f"(tolerance {self.tolerance:.0e} V), {self.samples} samples, {self.nodes} nodes, "
-            f"{self.elements} elements"
+            f"{self.elements} elements" + (", resistors at the inputs folded for SPICE" if self.folded else "")
         ]
         for p in self.phases:
             lines.append(
@@ -190,4 +193,5 @@ def compare(
         circuit.element_count,
         tolerance,
         tuple(phases),
+        fold_inputs,
     )

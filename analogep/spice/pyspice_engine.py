@@ -30,6 +30,7 @@ from analogep.spice.ngspice import Outcome, Settings, Tolerances, setup, solve
 from analogep.spice.pyspice import pyspice_version
 from analogep.spice.pyspice_worker import CANNOT_LOAD, read_frame, write_frame
 from analogep.spice.rawfile import parse_operating_point
+from analogep.spice.script import without_script
 from analogep.spice.writer import to_netlist
 
 LIBRARY = "NGSPICE_LIBRARY_PATH"
@@ -178,7 +179,7 @@ class PySpiceEngine:
 
     def netlist(self, circuit: Circuit, inputs: ArrayLike, nudge: Nudge | None = None) -> str:
         """Return the netlist of a batch's first sample, without comments."""
-        lines = to_netlist(circuit, inputs, nudge=nudge).splitlines()
+        lines = without_script(to_netlist(circuit, inputs, nudge=nudge)).splitlines()
         return "\n".join(line for line in lines if not line.startswith("*"))
 
     def run(

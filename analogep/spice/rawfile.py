@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 OPERATING_POINT = "Operating Point"
 """Name of the plot that ``op`` makes."""
 
+SWEEP = "DC transfer characteristic"
+"""Name of the plot that ``dc`` makes."""
+
 TRANSIENT = "Transient Analysis"
 """Name of the plot that ``tran`` makes."""
 

@@ -14,7 +14,7 @@ from analogep.circuit import Circuit
 from analogep.errors import InputError, OptionWarning
 from analogep.kinds import checked
 from analogep.solve import Nudge
-from analogep.spice.analyses import Analysis
+from analogep.spice.analyses import Analysis, OperatingPoint
 from analogep.spice.builder import Builder
 from analogep.spice.cards import read_cards
 from analogep.spice.definitions import read_definitions
@@ -22,6 +22,7 @@ from analogep.spice.foreign import ForeignReader
 from analogep.spice.includes import Includer
 from analogep.spice.layers import flattened
 from analogep.spice.lexer import Line, Place, Source, logical_lines, parse_number
+from analogep.spice.script import Task
 from analogep.spice.sections import INSIDE, OPENS, Section, SectionReader
 from analogep.spice.statements import Statement
 from analogep.spice.subcircuits import Flattener
@@ -67,6 +68,18 @@ class Netlist:
     guesses: dict[str, float] = field(default_factory=dict)
     stored: dict[str, float] = field(default_factory=dict)
     options: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What the netlist says besides its circuit."""
+        asked = self.analyses or (OperatingPoint(),)
+        return Task(asked, self.initial, self.guesses, self.stored, self.options)
+
+    @property
+    def spelt(self) -> tuple[str, ...]:
+        """Names of all nodes but ground as the netlist has them."""
+        own = {legal: name for name, legal in self.renamed.items()}
+        return tuple(own.get(node, node) for node in self.circuit.nodes[1:])
 
 
 @checked()

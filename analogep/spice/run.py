@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,14 +42,14 @@ class Result:
     voltages
         Their voltages (S, N) [V].
     solution
-        The operating point, or the last point.
+        The operating point, or the last point; of ngspice, operating points only.
     """
 
     title: str
     axes: Mapping[str, Array]
     nodes: tuple[str, ...]
     voltages: Array
-    solution: Solution
+    solution: Solution | None
 
     @property
     def columns(self) -> dict[str, Array]:
@@ -92,16 +92,16 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
 
 def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], method: Method) -> Result:
     circuit = netlist.circuit
-    nodes = circuit.nodes[1:]
+    nodes, nudge = netlist.spelt, netlist.nudge
     guess = _state(circuit, netlist.guesses)
     if isinstance(analysis, OperatingPoint):
-        point = operating_point(circuit, inputs or None, method=method, v0=guess, options=_newton(netlist))
+        point = operating_point(circuit, inputs or None, nudge, method=method, v0=guess, options=_newton(netlist))
         return Result("operating point", {}, nodes, point.voltages[:, 1:], point)
     if isinstance(analysis, Sweep):
-        return _swept(circuit, analysis, inputs, method)
+        return _swept(netlist, analysis, inputs, method)
     start: Array | Solution | None = None
     if not analysis.from_initial:
-        start = _held(circuit, netlist.initial, inputs, guess)
+        start = _held(netlist, inputs, guess)
     elif netlist.initial or netlist.stored:
         start = initial_state(circuit, netlist.initial, netlist.stored, inputs)
     times = analysis.times
@@ -111,6 +111,7 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         v0=start,
         times=times,
         until=analysis.stop,
+        nudge=nudge,
         start="zero" if start is not None or analysis.from_initial else "operating_point",
         options=_integration(netlist, analysis),
     )
@@ -148,13 +149,12 @@ def _state(circuit: Circuit, voltages: Mapping[str, float]) -> Array | None:
     return state
 
 
-def _held(
-    circuit: Circuit, initial: Mapping[str, float], inputs: Mapping[str, float], guess: Array | None
-) -> Solution | None:
-    """Return the operating point at time zero with the nodes of ``initial`` held, found from ``guess``.
+def _held(netlist: Netlist, inputs: Mapping[str, float], guess: Array | None) -> Solution | None:
+    """Return the operating point at time zero with the nodes of ``.ic`` held, found from ``guess``.
 
     ``None`` if there is neither: then it is the transient's own.
     """
+    circuit, initial = netlist.circuit, netlist.initial
     if not initial and guess is None:
         return None
     values = {}
@@ -175,11 +175,12 @@ def _held(
         circuit.output_pairs,
         transconductances=circuit.transconductances,
     )
-    return replace(operating_point(clamped, {**inputs, **initial}, v0=guess), circuit=circuit)
+    return replace(operating_point(clamped, {**inputs, **initial}, netlist.nudge, v0=guess), circuit=circuit)
 
 
-def _swept(circuit: Circuit, sweep: Sweep, inputs: Mapping[str, float], method: Method) -> Result:
-    inner, *outer = (_Swept(circuit, axis, sweep.place) for axis in sweep.axes)
+def _swept(netlist: Netlist, sweep: Sweep, inputs: Mapping[str, float], method: Method) -> Result:
+    circuit = netlist.circuit
+    inner, *outer = (Swept(circuit, axis, sweep.place) for axis in sweep.axes)
     voltages, last = [], None
     for value in outer[0].axis.values if outer else (None,):
         here, given = circuit, dict(inputs)
@@ -187,18 +188,25 @@ def _swept(circuit: Circuit, sweep: Sweep, inputs: Mapping[str, float], method: 
             given[outer[0].name] = float(value)
         elif value is not None:
             here = outer[0].at(circuit, float(value))
-        points = dc_sweep(here, inner.name, inner.axis.values, given or None, method)
+        points = dc_sweep(here, inner.name, inner.axis.values, given or None, method, netlist.nudge)
         voltages.append(points.voltages[:, 0, 1:])
         last = points.solutions[-1]
     assert last is not None
-    columns = {inner.label: np.tile(inner.axis.values, len(voltages))}
+    title, columns = swept_axes([inner, *outer])
+    return Result(title, columns, netlist.spelt, np.concatenate(voltages), last)
+
+
+def swept_axes(swept: Sequence[Swept]) -> tuple[str, dict[str, Array]]:
+    """Return the title of a sweep, and the values of its sources at each point by their labels."""
+    inner, *outer = swept
+    rows = len(outer[0].axis.values) if outer else 1
+    columns = {inner.label: np.tile(inner.axis.values, rows)}
     if outer:
         columns[outer[0].label] = np.repeat(outer[0].axis.values, len(inner.axis.values))
-    title = "DC sweep of " + " and ".join(x.axis.source for x in (inner, *outer))
-    return Result(title, columns, circuit.nodes[1:], np.concatenate(voltages), last)
+    return "DC sweep of " + " and ".join(x.axis.source for x in swept), columns
 
 
-class _Swept:
+class Swept:
     """A swept source: the name that :func:`~analogep.dc_sweep` knows it by, and its unit.
 
     Raises
@@ -211,15 +219,17 @@ class _Swept:
         self.axis = axis
         wanted = legal_name(axis.source).lower()
         inputs = {f"v{node}".lower(): node for node in circuit.inputs}
-        self.is_input = wanted in inputs
-        self.name, unit = inputs.get(wanted, ""), "V"
+        self.name, unit = "", "V"
         self.block, self.element = "", 0
         for bank in circuit.banks:
             found = [e for e, name in enumerate(bank.names) if name.lower() == wanted]
-            if found and bank.device.kind in _SOURCES and not self.is_input:
+            if found and bank.device.kind in _SOURCES:
                 key, unit = _SOURCES[bank.device.kind]
                 self.block, self.element = f"{bank.name}.{key}", found[0]
                 self.name = f"{bank.names[found[0]]}.{key}"
+        self.is_input = not self.name and wanted in inputs
+        if self.is_input:
+            self.name = inputs[wanted]
         if not self.name:
             where = f"{place}: " if place else ""
             raise InputError(f"{where}.dc: there is no V or I source {axis.source} in the netlist")

@@ -193,8 +193,8 @@ class SectionReader:
         style: Style = "plain"
         trainable = frozenset[str]()
         for word in words[3:]:
-            if word == "prefixed" or word == "marked":
-                style = word
+            if word in ("prefixed", "marked"):
+                style = "prefixed" if word == "prefixed" else "marked"
             elif word.startswith("trainable="):
                 trainable = frozenset(word.removeprefix("trainable=").split(","))
             else:
@@ -294,7 +294,9 @@ class SectionReader:
         faults = device.check({k: np.array([v]) for k, v in values.items()}, (name,))
         if faults:
             raise ValueError(f"element {faults[0]}")
-        primitives = element_primitives(device, spice_stem(device.kind, style, name), nodes, values, self.cards.gmin)
+        primitives = element_primitives(
+            device, spice_stem(device.kind, style, name), nodes, values, self.cards.gmin
+        )
         for k, primitive in enumerate(primitives):
             entry = following[k] if k < len(following) else None
             if not isinstance(entry, Statement) or not self._says(entry, primitive, device.kind, values):

@@ -13,11 +13,13 @@ from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.deck import nudge_primitives, nudge_terms
-from analogep.spice.dialects import DIALECTS
+from analogep.spice.dialects import DIALECTS, number
 from analogep.spice.folding import fold
 from analogep.spice.layers import layers_of
 from analogep.spice.lines import Deck
 from analogep.spice.metadata import MARK
+from analogep.spice.reader import Netlist
+from analogep.spice.script import Task
 
 Hierarchy = Literal["flat", "layers"]
 HIERARCHIES: tuple[str, ...] = get_args(Hierarchy)
@@ -25,12 +27,12 @@ HIERARCHIES: tuple[str, ...] = get_args(Hierarchy)
 
 @checked()
 def to_netlist(
-    circuit: Circuit,
+    circuit: Circuit | Netlist,
     inputs: ArrayLike | Mapping[str, ArrayLike] | None = None,
     *,
     dialect: str = "ngspice",
     nudge: Nudge | None = None,
-    title: str = "analogep circuit",
+    title: str | None = None,
     sample: int = 0,
     fold_inputs: bool = False,
     nodeset: Solution | None = None,
@@ -40,11 +42,15 @@ def to_netlist(
 
     Comments that begin with ``*@`` (see :mod:`analogep.spice.metadata`) carry what SPICE cannot say, so that
     :func:`~analogep.spice.reader.from_netlist` returns an equal circuit, conductances to the last bit.
+    The netlist asks for the operating point, or for what a netlist that was read asks for, each dialect in its own
+    words. Under ``ngspice -b`` it prints the voltages of the outputs (of all nodes, where there are none) with
+    16 digits, and its exit status is 1 if an analysis failed.
 
     Parameters
     ----------
     circuit
-        The circuit.
+        The circuit; or a netlist that was read, which brings inputs, nudge, title, analyses, initial voltages,
+        first guesses and options along.
     inputs
         Voltages (B, I) or (I,) [V]; one sample becomes a source to ground at each input node, named after
         it. ``None`` writes 0 V.
@@ -84,7 +90,15 @@ def to_netlist(
     InputError
         If inputs, nudge, nodeset, sample, dialect or hierarchy do not exist or do not fit the circuit.
     """
-    deck = make_deck(circuit, inputs, dialect, nudge, title, sample, nodeset, hierarchy, fold_inputs=fold_inputs)
+    task = None
+    if isinstance(circuit, Netlist):
+        inputs, nudge, task = circuit.inputs if inputs is None else inputs, nudge or circuit.nudge, circuit.task
+        title = title or circuit.title or None
+        circuit = circuit.circuit
+    title = "analogep circuit" if title is None else title
+    deck = make_deck(
+        circuit, inputs, dialect, nudge, title, sample, nodeset, hierarchy, fold_inputs=fold_inputs, task=task
+    )
     text = deck.text(title)
     return _without_comments(text) if fold_inputs else text
 
@@ -100,6 +114,7 @@ def make_deck(
     hierarchy: Hierarchy,
     *,
     fold_inputs: bool = False,
+    task: Task | None = None,
 ) -> Deck:
     """Return all lines of a netlist; arguments and errors are those of :func:`to_netlist`."""
     if dialect not in DIALECTS:
@@ -122,7 +137,7 @@ def make_deck(
             raise InputError(f"there is no sample {sample}: the {what} have {len(values)}")
     if fold_inputs:
         circuit = fold(circuit).at(array[sample])
-    deck = Deck(circuit, DIALECTS[dialect])
+    deck = Deck(circuit, DIALECTS[dialect], task)
     deck.inputs(array[sample], given)
     if hierarchy == "layers":
         layers, banks = layers_of(circuit)
@@ -138,7 +153,16 @@ def make_deck(
         deck.nudge(nudge_primitives(circuit.nodes, circuit.output_pairs, terms, sample), terms.kind)
     if nodeset is not None:
         deck.nodeset(nodeset.voltages[sample])
+    else:
+        deck.guesses += [f".nodeset v({node})={number(value)}" for node, value in deck.task.guesses.items()]
     return deck
+
+
+def deck_of(netlist: Netlist, inputs: Mapping[str, float]) -> Deck:
+    """Return all lines of a netlist that was read, for ngspice, with other input voltages [V]."""
+    voltages: Mapping[str, ArrayLike] = dict(inputs)
+    task = netlist.task
+    return make_deck(netlist.circuit, voltages, "ngspice", netlist.nudge, "t", 0, None, "flat", task=task)
 
 
 def _without_comments(text: str) -> str:

@@ -23,6 +23,7 @@ from analogep.solve import operating_point
 from analogep.spice import from_netlist, to_netlist
 from analogep.spice.dialects import DIALECTS
 from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
+from analogep.spice.script import without_script
 
 OTHERS = [name for name in DIALECTS if name != "ngspice"]
 
@@ -51,8 +52,8 @@ def around(kind: str, values: dict[str, float]) -> Circuit:
 
 
 def body(text: str) -> list[str]:
-    """The lines after the title that are no comments."""
-    return [line for line in text.splitlines()[1:] if not line.startswith("*")]
+    """The lines after the title that are no comments and no script."""
+    return [line for line in without_script(text).splitlines()[1:] if not line.startswith("*")]
 
 
 def check_structure(dialect: str, circuit: Circuit) -> None:

@@ -7,7 +7,7 @@ dialect turns each into text. Scripting (``.control``) is not part of a dialect:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +74,13 @@ def shared_model(name: str, card: Card, nominal: Mapping[str, float]) -> str:
 def pairs_line(head: str, values: Mapping[str, float]) -> str:
     """Return a line of ``key=value`` pairs after ``head``."""
     return " ".join([head, *(f"{key}={number(value)}" for key, value in values.items())])
+
+
+def analysis_lines(analyses: Sequence[Sequence[str]], printed: str) -> tuple[str, ...]:
+    """Return dot lines of analyses; ``printed`` is what a ``.print`` line lists, nothing for no such lines."""
+    lines = ["." + " ".join(words) for words in analyses]
+    kinds = dict.fromkeys("tran" if words[0] == "tran" else "dc" for words in analyses)
+    return (*lines, *(f".print {kind} {printed}" for kind in kinds if printed))
 
 
 def celsius(kelvin: float) -> float:
@@ -155,6 +162,15 @@ class Dialect(Protocol):
         ...
 
     @property
-    def closing(self) -> tuple[str, ...]:
-        """Lines before ``.end``, such as the analysis, where no script outside the netlist asks for it."""
+    def tolerances(self) -> bool:
+        """Whether ``.options`` takes SPICE's tolerances under their own names."""
+        ...
+
+    @property
+    def scripted(self) -> bool:
+        """Whether a script (:mod:`analogep.spice.script`) asks for the analyses, not ``closing``."""
+        ...
+
+    def closing(self, analyses: Sequence[Sequence[str]], nodes: Sequence[str]) -> tuple[str, ...]:
+        """Return the lines before ``.end`` that ask for ``analyses``, in SPICE's words, and print ``nodes``."""
         ...

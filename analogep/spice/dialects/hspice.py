@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
@@ -39,7 +39,8 @@ class Hspice:
             foreign_operators=("^",),  # "**" is the power that all dialects share
         )
     )
-    closing: tuple[str, ...] = (f".temp {number(AMBIENT)}", ".op")
+    tolerances: bool = True
+    scripted: bool = False
 
     def express(self, primitive: Primitive) -> Primitive:
         """Return a switch as a voltage-controlled current; see :class:`~analogep.spice.dialects.base.Dialect`."""
@@ -65,3 +66,19 @@ class Hspice:
         """Return the ``.option`` line, with ``gmindc`` next to ``gmin``."""
         both = {"gmindc": values["gmin"]} if "gmin" in values else {}
         return pairs_line(".option", {**values, **both})
+
+    def closing(self, analyses: Sequence[Sequence[str]], nodes: Sequence[str]) -> tuple[str, ...]:
+        """Return temperature and analyses; see :class:`~analogep.spice.dialects.base.Dialect`.
+
+        A transient's start and longest step are not its third and fourth numbers here.
+        """
+        lines = []
+        for word, *rest in analyses:
+            numbers = [text for text in rest if text != "uic"]
+            if word == "tran" and len(numbers) > 2:
+                lines += [f".option delmax={numbers[3]}"] if len(numbers) > 3 else []
+                rest = [*numbers[:2], f"start={numbers[2]}", *rest[len(numbers) :]]
+            lines.append(" ".join([f".{word}", *rest]))
+        printed = " ".join(f"v({node})" for node in nodes)
+        kinds = dict.fromkeys(words[0] for words in analyses if words[0] != "op")
+        return (f".temp {number(AMBIENT)}", *lines, *(f".print {kind} {printed}" for kind in kinds))

@@ -10,5 +10,4 @@ LTSPICE = Spice3(
         smallest_gmin=1e-40,  # as for ngspice
         foreign_operators=("?", "^"),  # not known; exclusive or
     ),
-    closing=(".op",),
 )

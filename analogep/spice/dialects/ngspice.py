@@ -18,4 +18,5 @@ NGSPICE = Spice3(
         # From 1006 on it ends with "N_GLOBAL_NODES overflow".
         most_pins=1000,
     ),
+    scripted=True,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analogep.devices.base import Primitive
 from analogep.spice.dialects.base import (
     Card,
     Limits,
+    analysis_lines,
     celsius,
     number,
     pairs_line,
@@ -24,8 +25,12 @@ class Spice3:
 
     Attributes
     ----------
-    name, limits, closing
+    name, limits, tolerances
         As in :class:`~analogep.spice.dialects.base.Dialect`.
+    scripted
+        Whether a script outside the circuit's lines asks for the analyses.
+    printed
+        What ``.print`` lines list.
     expression
         How a B source gives its current; ``{}`` stands for the expression.
     options_head
@@ -36,7 +41,9 @@ class Spice3:
 
     name: str
     limits: Limits = field(default=Limits())
-    closing: tuple[str, ...] = ()
+    scripted: bool = False
+    printed: str = ""
+    tolerances: bool = True
     expression: str = "I={}"
     options_head: str = ".options"
     choice: str | None = None
@@ -66,3 +73,7 @@ class Spice3:
     def options(self, values: Mapping[str, float]) -> str:
         """Return the options line."""
         return pairs_line(self.options_head, values)
+
+    def closing(self, analyses: Sequence[Sequence[str]], nodes: Sequence[str]) -> tuple[str, ...]:
+        """Return the analyses as dot lines; see :class:`~analogep.spice.dialects.base.Dialect`."""
+        return analysis_lines(analyses, self.printed)

@@ -10,7 +10,8 @@ XYCE = Spice3(
         smallest_gmin=1e-40,  # as for ngspice, whose diodes Xyce's level 1 repeats
         foreign_operators=("^",),  # exclusive or
     ),
-    closing=(".op", ".print dc v(*)"),
+    printed="v(*)",
+    tolerances=False,  # they belong to packages
     expression="I={{{}}}",  # expressions stand in braces
     options_head=".options device",  # options belong to packages
     choice="IF({condition},{yes},{no})",  # its own switch goes from one resistance to the other smoothly
