@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,18 @@ def _compare(undisturbed: Run, parent: Path) -> None:
 
 
 # --- signals -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Give SIGINT its usual meaning here and in child processes.
+
+    A shell without job control starts what it puts in the background with SIGINT ignored, which Python and every
+    child inherit: there no Ctrl-C arrives, and no test of it could pass.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

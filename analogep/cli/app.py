@@ -103,7 +103,7 @@ def solve(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    subject: Annotated[Path, typer.Argument(metavar="RUN_OR_NETLIST", help="Run folder or netlist.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File; standard output if not given.")
     ] = None,
@@ -113,12 +113,18 @@ def export(
     ] = None,
     dialect: Annotated[str, typer.Option(help="SPICE dialect: ngspice, xyce, ltspice or hspice.")] = "ngspice",
     hierarchy: Annotated[str, typer.Option(help="flat, or layers: a subcircuit per layer.")] = "flat",
-    sample: Annotated[int, typer.Option(min=0, help="Test sample whose input voltages are written.")] = 0,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=0, help="Test sample whose inputs [V] are written, the first by default."),
+    ] = None,
 ) -> None:
-    """Write the trained circuit of RUN as a SPICE netlist."""
-    from analogep.cli.netlists import export_run
+    """Write the trained circuit of a run, or another netlist with its analyses, as a SPICE netlist.
 
-    export_run(run, output, wrapper, dialect, hierarchy, sample)  # type: ignore[arg-type]
+    Plain ngspice -b does the analyses of what is written and prints the outputs' voltages with 16 digits.
+    """
+    from analogep.cli.netlists import export_subject
+
+    export_subject(subject, output, wrapper, dialect, hierarchy, sample)  # type: ignore[arg-type]
 
 
 @app.command()

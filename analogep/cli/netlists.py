@@ -89,32 +89,49 @@ def _read(folder: Path) -> SavedRun:
     return saved
 
 
-def export_run(
-    folder: Path, output: Path | None, wrapper: Path | None, dialect: str, hierarchy: Hierarchy, sample: int
+def export_subject(
+    subject: Path,
+    output: Path | None,
+    wrapper: Path | None,
+    dialect: str,
+    hierarchy: Hierarchy,
+    sample: int | None,
 ) -> None:
-    """Write a trained circuit as a netlist, or as a core and an ngspice script."""
+    """Write a trained circuit, or a netlist anew, as a netlist, or as a core and an ngspice script."""
     if dialect not in DIALECTS:
         raise InputError(f"unknown dialect {dialect!r}; use one of {', '.join(DIALECTS)}")
     if wrapper is not None and (output is not None or dialect != "ngspice"):
         raise InputError("--wrapper writes two files for ngspice; give neither --output nor --dialect with it")
+    if output is not None and output.is_dir():
+        raise InputError(f"--output {output}: this is a folder; name a file")
+    if subject.is_file():
+        if wrapper is not None or sample is not None:
+            raise InputError("--wrapper and --sample are for the circuit of a run folder; leave them out")
+        text = to_netlist(read_file(subject), dialect=dialect, hierarchy=hierarchy)
+    else:
+        circuit, inputs, title = _trained(subject, sample or 0)
+        if wrapper is not None:
+            nodeset = operating_point(circuit, inputs)
+            path = write(wrapper, circuit, inputs, title=title, hierarchy=hierarchy, nodeset=nodeset)
+            console.print(f"core      {path.with_name(CORE)}")
+            console.print(f"wrapper   {path}  (run: ngspice -b {path.name}, in its folder)")
+            return
+        text = to_netlist(circuit, inputs, dialect=dialect, title=title, hierarchy=hierarchy)
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+        console.print(f"netlist   {escape(str(output))}", soft_wrap=True)
+
+
+def _trained(folder: Path, sample: int) -> tuple[Circuit, Array, str]:
+    """Return the circuit of a run folder, the input voltages (1, I) [V] of a test sample, and a title."""
     saved = _read(folder)
     test = saved.problem.test
     if sample >= len(test):
         raise InputError(f"--sample {sample}: the test set has {len(test)} samples, 0 to {len(test) - 1}")
     title = f"{saved.problem.config.name}, trained by analogep, test sample {sample}"
-    circuit, inputs = saved.problem.circuit, test.inputs(slice(sample, sample + 1))
-    if wrapper is not None:
-        nodeset = operating_point(circuit, inputs)
-        path = write(wrapper, circuit, inputs, title=title, hierarchy=hierarchy, nodeset=nodeset)
-        console.print(f"core      {path.with_name(CORE)}")
-        console.print(f"wrapper   {path}  (run: ngspice -b {path.name}, in its folder)")
-        return
-    text = to_netlist(circuit, inputs, dialect=dialect, title=title, hierarchy=hierarchy)
-    if output is None:
-        print(text, end="")
-    else:
-        write_text(output, text)
-        console.print(f"netlist   {output}")
+    return saved.problem.circuit, test.inputs(slice(sample, sample + 1)), title
 
 
 def verify_circuit(

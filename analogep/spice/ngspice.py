@@ -108,7 +108,8 @@ class Outcome:
 
     def told(self) -> str:
         """Return the telling lines of the log, ``""`` if there is none."""
-        lines = [" ".join(line.split()) for line in self.log.splitlines()]
+        joined = re.sub(r":[ \t]*\n\s*", ": ", self.log)  # "Error on line 2:" and then the line
+        lines = [" ".join(line.split()).removesuffix(" -") for line in joined.splitlines()]
         told = [line for line in lines if _TROUBLE.fullmatch(line) and not _CHATTER.fullmatch(line)]
         return "; ".join(list(dict.fromkeys(told))[:_TOLD])
 
