@@ -67,9 +67,9 @@ def distance(a: Waves, b: Waves, at: Array, deck: Deck, slack: float = 0.0) -> t
 
 
 def by_ngspice(deck: Deck, reltol: float, points: int = 0) -> tuple[Waves | None, str]:
-    """Return ngspice's waveforms, by at least ``points`` steps; with 0 they are as long as it takes them by itself."""
+    """Return ngspice's waveforms, by at least ``points`` steps, or by as many as it takes; a little past the end."""
     words = deck.tran.split()
-    step, stop = float(words[1]), float(words[2])
+    step, stop = float(words[1]), float(words[2]) * (1.0 + 2.0 * deck.drift)
     uic = " uic" if words[-1] == "uic" else ""
     longest = f" 0 {stop / points:.6g}" if points else ""
     said = ""
@@ -90,6 +90,7 @@ def by_third(deck: Deck, longest: float = 60.0) -> tuple[Waves | None, str]:
         with limited(longest), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             net = Network(deck.text)
+            net.stop *= 1.0 + 2.0 * deck.drift
             times, voltages = over_time(net, 1e-6)
     except (OutOfReach, ValueError, OverflowError, ZeroDivisionError) as error:
         return None, f"third route: {error}"
