@@ -67,7 +67,7 @@ def distance(a: Waves, b: Waves, at: Array, deck: Deck, slack: float = 0.0) -> t
 
 
 def by_ngspice(deck: Deck, reltol: float, points: int = 0) -> tuple[Waves | None, str]:
-    """Return ngspice's waveforms, by at least ``points`` steps, or by as many as it takes; a little past the end."""
+    """Return ngspice's waveforms, by at least ``points`` steps or as many as it takes, a little past the end."""
     words = deck.tran.split()
     step, stop = float(words[1]), float(words[2]) * (1.0 + 2.0 * deck.drift)
     uic = " uic" if words[-1] == "uic" else ""
