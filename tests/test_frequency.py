@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from analogep.circuit import Circuit
-from analogep.devices import Capacitor, Diode, Resistor, Sine, VoltageSource
+from analogep.devices import (
+    Capacitor,
+    Diode,
+    MutualTransconductance,
+    Resistor,
+    Sine,
+    SinhResistor,
+    TanhNeuron,
+    VoltageSource,
+)
 from analogep.errors import InputError, RuleError
 from analogep.learning import Adjoint, FrequencyPropagation, Gradient
 from analogep.networks import crossbar, deep_resistive, uniform
@@ -145,3 +154,36 @@ def test_nothing_rests_under_a_sinusoidal_nudge() -> None:
         operating_point(divider(), [1.0], nudge)
     with pytest.raises(InputError, match="sinusoidal nudge"):
         transient(divider(), [1.0], until="equilibrium", nudge=nudge)
+
+
+# --- circuits with mutual transconductances ----------------------------------------------------------------
+
+
+def mutual_circuit(seed: int) -> Circuit:
+    """Four nodes with bent leaks that outweigh random mutual transconductances between any ports."""
+    rng = np.random.default_rng(seed)
+    graph, nodes = nx.MultiDiGraph(), ["a", "b", "c", "d"]
+    for k, node in enumerate(nodes):
+        graph.add_edge("x", node, device=Resistor(conductance=rng.uniform(1e-4, 3e-4)), trainable=True)
+        bent = [TanhNeuron(conductance=2e-4, saturation_voltage=2.0), SinhResistor(conductance=2e-4, v0=0.5)][
+            k % 2
+        ]
+        graph.add_edge(node, "0", device=bent, trainable=True)
+    for k in range(4):
+        p, n, cp, cn = rng.choice(["0", "x", *nodes], 4, replace=False)
+        device = MutualTransconductance(transconductance=rng.uniform(-2e-5, 2e-5), control=(cp, cn))
+        graph.add_edge(p, n, device=device, name=f"m{k}", trainable=True)
+    return Circuit.from_graph(graph, inputs=["x"], outputs=[("a", "b"), "c"])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mutual_transconductances_learn_by_their_observable(seed: int) -> None:
+    circuit = mutual_circuit(seed)
+    inputs, targets = [[0.8], [-0.3]], [[0.3, -0.2], [0.1, 0.4]]
+    expected = Adjoint().gradient(circuit, inputs, targets)
+    found = FrequencyPropagation(1e-7).gradient(circuit, inputs, targets)
+    assert {"mutual_transconductance.transconductance"} < set(found)
+    for block, slope in expected.items():
+        cosine = np.vdot(slope, found[block]) / np.linalg.norm(slope) / np.linalg.norm(found[block])
+        assert cosine > 1.0 - 1e-6
+        assert np.vdot(slope, found[block]) / np.vdot(slope, slope) == pytest.approx(1.0, abs=2e-3)

@@ -16,7 +16,7 @@ from analogep.errors import InputError, RuleError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, OnOutputs, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
-from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver
+from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, has_observable
 from analogep.learning.scaling import EnergyScale, energy_scale, require_energy
 from analogep.solve import Solution
 from analogep.solve.plan import plan_for
@@ -140,7 +140,7 @@ class ContrastiveLearning:
 
 def _scale(circuit: Circuit, rule: str) -> EnergyScale:
     """Return the energy's scale, or that of a circuit whose only faults are elements with an observable."""
-    banks = [b for b in circuit.banks if issubclass(b.device, MultiPort) and not _seen(b)]
+    banks = [b for b in circuit.banks if issubclass(b.device, MultiPort) and not has_observable(b.device)]
     for bank in banks:
         if bank.trainable:
             raise RuleError(
@@ -148,13 +148,10 @@ def _scale(circuit: Circuit, rule: str) -> EnergyScale:
             )
     scale = energy_scale(circuit)
     odd = [b for b in circuit.banks if not b.device.reciprocal]
-    forgiven = odd and all(_seen(b) for b in odd) and all(t.symmetric for t in circuit.transconductances)
+    forgiven = (
+        odd and all(has_observable(b.device) for b in odd) and all(t.symmetric for t in circuit.transconductances)
+    )
     return scale if forgiven else require_energy(circuit, rule)
-
-
-def _seen(bank: Bank) -> bool:
-    """Return whether a bank is of a device with an observable of its own."""
-    return issubclass(bank.device, MultiPort) and bank.device.observable is not MultiPort.observable
 
 
 @dataclass(frozen=True)

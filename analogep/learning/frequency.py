@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
+from analogep.devices import MultiPort
 from analogep.errors import InputError, RuleError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products, scaled
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, require_observables
 from analogep.learning.scaling import require_energy
-from analogep.solve import SineNudge, Solution, TransientOptions, time_constants, transient
+from analogep.solve import SineNudge, Solution, TransientOptions, transient
+from analogep.solve.small_signal import time_constants_at
 
 Array = NDArray[np.float64]
 
@@ -30,8 +32,9 @@ class FrequencyPropagation:
 
     Inputs and biases stay constant while the error currents −β ∂C/∂o sin(ωt) enter the outputs. Each element's
     voltage difference then has a mean a and a coefficient b of sin(ωt), both measured over whole periods, and
-    dC/dθ ≈ ∂i/∂θ(a) · b/β: a b/β for a conductance. The circuit is the leaky integrator of
-    :func:`analogep.transient`.
+    dC/dθ ≈ ∂i/∂θ(a) · b/β: a b/β for a conductance. An element with several ports, such as a mutual
+    transconductance, counts with the coefficient of sin(ωt) in its observable. The circuit is the leaky integrator
+    of :func:`analogep.transient`.
 
     Both a and b are off by O(β²). A mode of time constant τ lags behind: its part of b is in phase by
     1/(1 + (ωτ)²) only. A low frequency therefore approaches the adjoint, and costs a long measurement.
@@ -110,7 +113,7 @@ class FrequencyPropagation:
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array), cost)
         free = solver(circuit, array)
-        tau = float(time_constants(circuit, array, node_capacitance=self.node_capacitance).max())
+        tau = float(time_constants_at(free, array, 1, self.node_capacitance).max())
         if not 0.0 < tau < math.inf:
             raise RuleError(
                 f"the slowest time constant of the free equilibrium is {tau:g} s, which sets no frequency for "
@@ -122,11 +125,10 @@ class FrequencyPropagation:
         )
         phase = 2.0 * math.pi * frequency * times
         mean = voltages.mean(axis=0)
-        in_phase, quadrature = (
-            2.0 / len(times) * np.einsum("t,tbn->bn", wave, voltages - mean)
-            for wave in (np.sin(phase), np.cos(phase))
-        )
-        raw = adjoint_products(circuit, replace(free, voltages=mean), in_phase / -self.beta, {})
+        sine, cosine = (2.0 / len(times) * wave for wave in (np.sin(phase), np.cos(phase)))
+        in_phase, quadrature = (np.einsum("t,tbn->bn", wave, voltages - mean) for wave in (sine, cosine))
+        raw = adjoint_products(circuit, replace(free, voltages=mean), in_phase / -self.beta, None)
+        raw |= _several_ports(circuit, voltages, sine / self.beta)
         return Gradient(
             scaled(circuit, scale, raw),
             raw,
@@ -148,3 +150,18 @@ class FrequencyPropagation:
             free.circuit, inputs, nudge=SineNudge(amplitude, frequency), v0=free, options=options, times=times
         )
         return run.voltages, times
+
+
+def _several_ports(circuit: Circuit, voltages: Array, wave: Array) -> dict[str, Array]:
+    """Return Σ_t wave(t) ∂Φ/∂θ(t), a mean over the batch, of each trainable block of multi-ports.
+
+    ``voltages`` (T, B, N) [V] are those at the times of ``wave`` (T,).
+    """
+    out: dict[str, Array] = {}
+    for bank in circuit.banks:
+        if bank.trainable and issubclass(bank.device, MultiPort):
+            seen = bank.device.observable(voltages[:, :, bank.pins], bank.values)
+            assert seen is not None
+            for key in sorted(bank.trainable):
+                out[f"{bank.name}.{key}"] = np.einsum("t,tbe->e", wave, seen[key]) / voltages.shape[1]
+    return out

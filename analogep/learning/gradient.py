@@ -138,7 +138,7 @@ def scaled(circuit: Circuit, scale: EnergyScale, raw: Mapping[str, Array]) -> di
 
 
 def adjoint_products(
-    circuit: Circuit, free: Solution, lam: Array, branch_lam: dict[int, Array]
+    circuit: Circuit, free: Solution, lam: Array, branch_lam: dict[int, Array] | None
 ) -> dict[str, Array]:
     """Return −mean over the batch of λᵀ ∂F/∂θ for each trainable block.
 
@@ -149,7 +149,8 @@ def adjoint_products(
     lam
         Adjoint voltages at the nodes, (B, N).
     branch_lam
-        Adjoints of the branch equations (B, E, K) of multi-port banks, by bank index.
+        Adjoints of the branch equations (B, E, K) of multi-port banks, by bank index; ``None`` leaves the blocks
+        of multi-ports out.
     """
     v, batch = free.voltages, len(free.voltages)
     out: dict[str, Array] = {}
@@ -172,7 +173,7 @@ def adjoint_products(
             slopes = bank.device.current_gradient(drop, bank.values)
             for key in sorted(bank.trainable):
                 out[f"{bank.name}.{key}"] = -(lam_drop * slopes[key]).mean(axis=0)
-        elif issubclass(bank.device, MultiPort):
+        elif issubclass(bank.device, MultiPort) and branch_lam is not None:
             z = np.concatenate([v[:, bank.pins], free.branches[b]], axis=-1)
             lam_local = np.concatenate([lam[:, bank.pins], branch_lam[b]], axis=-1)
             slopes = bank.device.stamp_gradient(z, bank.values)

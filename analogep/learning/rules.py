@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import MultiPort
+from analogep.devices import Device, MultiPort
 from analogep.errors import InputError, RuleError
 from analogep.kinds import checked, require_parts
 from analogep.learning.beta import largest_safe_beta
@@ -64,12 +64,22 @@ def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
         )
 
 
+def has_observable(device: type[Device]) -> bool:
+    """Return whether a device is a multi-port with an observable of its own."""
+    return issubclass(device, MultiPort) and device.observable is not MultiPort.observable
+
+
 def require_observables(circuit: Circuit, rule: str) -> None:
     """Raise :class:`RuleError` if a trainable parameter has no local observable that phases could compare."""
     for bank in circuit.banks:
-        if bank.trainable and issubclass(bank.device, MultiPort) and not bank.device.reciprocal:
+        device = bank.device
+        if (
+            bank.trainable
+            and issubclass(device, MultiPort)
+            and (not device.reciprocal or not has_observable(device))
+        ):
             raise RuleError(
-                f"{rule} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
+                f"{rule} has no local observable for {bank.names[0]}, a {device.kind}; "
                 "use NonReciprocalEP or the Adjoint rule"
             )
 

@@ -151,8 +151,12 @@ def time_constants(
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise InputError(f"count = {count!r}; give a positive number of time constants")
     array = circuit.input_array(inputs)
-    found = operating_point(circuit, array, method=method)
-    system = System(circuit, array)
+    return time_constants_at(operating_point(circuit, array, method=method), array, count, node_capacitance)
+
+
+def time_constants_at(found: Solution, inputs: Array, count: int, node_capacitance: float) -> Array:
+    """Return :func:`time_constants` at operating points that are known, with their inputs (B, I) [V]."""
+    system = System(found.circuit, inputs)
     _require_room(system.model.plan.size)
     u, s, vt = np.linalg.svd(system.model.integrator_capacitance(node_capacitance).toarray())
     rank = int(np.count_nonzero(s > len(s) * _EPS * s.max(initial=0.0)))
@@ -165,7 +169,7 @@ def time_constants(
     left, right = vt[:rank] * root[:, None], u[:, :rank] * root
     small = sharing(system.model)
     shared = None if small is None else small.toarray()
-    out = np.empty((len(array), count))
+    out = np.empty((len(inputs), count))
     for b, jacobian in enumerate(_jacobians(system, found)):
         if shared is not None:  # ideal diodes side by side leave their currents open
             jacobian += shared
