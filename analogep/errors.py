@@ -86,3 +86,7 @@ class AnalogepWarning(UserWarning):
 
 class OptionWarning(AnalogepWarning):
     """Options of a netlist that have no effect on the native solver."""
+
+
+class GradientWarning(AnalogepWarning):
+    """An estimate of a gradient is less than it seems: lost in rounding, or zero because outputs cannot move."""

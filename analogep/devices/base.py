@@ -104,6 +104,8 @@ class Device(ABC):
     """Whether it is an independent source, which delivers the power that all else takes."""
     analytic: ClassVar[bool] = True
     """Whether the law is smooth, in pieces perhaps: no ideal diode, clip or switch."""
+    passive: ClassVar[bool] = True
+    """Whether its current grows with its voltage, so that it takes from every small change and feeds none."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -305,6 +307,7 @@ class MultiPort(Device):
     f(z) holds the currents leaving each pin through the element, then its branch equations.
     """
 
+    passive: ClassVar[bool] = False
     state: ClassVar[str | None] = None
     """Name of the parameter that remembers what happened before (a switch's position), if one does."""
 

@@ -27,6 +27,7 @@ class IdealDiode(MultiPort):
     branches: ClassVar[int] = 1
     linear: ClassVar[bool] = False
     analytic: ClassVar[bool] = False
+    passive: ClassVar[bool] = True
     threshold: float = parameter("V", "voltage at which it starts to conduct", default=0.0)
 
     SCALE: ClassVar[float] = 1e-3

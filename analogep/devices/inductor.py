@@ -20,6 +20,7 @@ class Inductor(MultiPort):
     kind: ClassVar[str] = "inductor"
     pins: ClassVar[tuple[str, ...]] = ("p", "n")
     branches: ClassVar[int] = 1
+    passive: ClassVar[bool] = True
     inductance: float = parameter("H", "inductance L", low=0.0, low_open=True)
 
     @staticmethod

@@ -29,6 +29,7 @@ class Switch(MultiPort):
     kind: ClassVar[str] = "switch"
     pins: ClassVar[tuple[str, ...]] = ("p", "n", "cp", "cn")
     linear: ClassVar[bool] = False
+    passive: ClassVar[bool] = True
     reciprocal: ClassVar[bool] = False
     state: ClassVar[str | None] = "closed"
     threshold: float = parameter("V", "control voltage in the middle of the hysteresis", default=0.0)

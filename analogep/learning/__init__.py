@@ -5,7 +5,7 @@ in ``registry.RULES``.
 """
 
 from analogep.learning.audit import Audit, AuditRow, audit
-from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
+from analogep.learning.beta import largest_safe_beta
 from analogep.learning.classification import CrossEntropy, Hinge
 from analogep.learning.costs import Cost, SquaredError
 from analogep.learning.coupled import ContrastiveLearning, CoupledLearning
@@ -20,6 +20,7 @@ from analogep.learning.registry import RULES
 from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
 from analogep.learning.scaling import energy_scale
 from analogep.learning.schedules import Constant, Cosine, Exponential, Schedule, WarmUp
+from analogep.learning.suggestion import BetaSuggestion, suggest_beta
 from analogep.learning.truncated import TruncatedBackprop
 
 __all__ = [

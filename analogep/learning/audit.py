@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.errors import AnalogepError, InputError
 from analogep.kinds import checked
-from analogep.learning.beta import BetaSuggestion, largest_safe_beta, suggest_beta
+from analogep.learning.beta import largest_safe_beta
 from analogep.learning.costs import Cost
 from analogep.learning.gradient import Gradient
 from analogep.learning.oracles import Adjoint, FiniteDifference
 from analogep.learning.registry import RULES
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Rule, Solver
+from analogep.learning.suggestion import BetaSuggestion, suggest_beta
 
 Array = NDArray[np.float64]
 
@@ -210,7 +211,7 @@ def audit(
     rows: list[AuditRow] = []
     for rule, g in estimates:
         rows += compare_blocks(rule, g.blocks, g.raw, reference, differences, g.info.get("scale_unit", "1"))
-    top = 2.0 if 2.0 * beta < largest_safe_beta(circuit) else 1.0
+    top = 2.0 if 2.0 * beta < largest_safe_beta(circuit, inputs) else 1.0
     betas = beta * top * np.array([0.125, 0.25, 0.5, 1.0])
     errors: dict[str, Array] = {}
     slopes: dict[str, float] = {}

@@ -1,25 +1,19 @@
-"""Choosing β: small enough for the bias, large enough for the noise, and never non-convex."""
+"""Limits of the nudging strength: the largest below which a repelled phase still has an equilibrium of its own."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.csgraph import connected_components
 
 from analogep.circuit import Circuit
-from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
-from analogep.devices import OnePort
-from analogep.errors import InputError
 from analogep.kinds import checked
-from analogep.learning.costs import Cost, SquaredError, target_array
+from analogep.learning.scaling import energy_scale
 from analogep.solve import Solution, operating_point
-from analogep.solve.adjoint import linear_response, output_impedance, own_conductance
-from analogep.solve.model import model_for
+from analogep.solve.adjoint import dark_conductances, output_impedance, own_conductance
+from analogep.solve.small_signal import time_constants_at
 
 Array = NDArray[np.float64]
 
@@ -29,201 +23,102 @@ JUNCTION_FRACTION = 0.02
 CONVEX_FRACTION = 0.02
 """Largest β as a fraction of the largest safe one: changes the linear response by 4e-4 if centered."""
 
-
-@checked()
-def largest_safe_beta(circuit: Circuit) -> float:
-    """Return the β [S] at which a repelling nudge −β would make the nudged problem non-convex.
-
-    It is the smallest eigenvalue of the conductance that holds the outputs with all junctions off, the least
-    that any operating point can have; infinite for outputs that sources hold, zero if only junctions hold
-    them. The energy of a network of transconductances need not be convex to begin with: there it is the least
-    conductance of an output node of its own, below which a node's law has one solution.
-    """
-    if "safe_beta" not in circuit.derived:
-        inputs = np.zeros((1, len(circuit.input_nodes)))
-        dark = Solution(
-            circuit,
-            np.zeros((1, len(circuit.nodes))),
-            np.ones(1, bool),
-            np.zeros(1),
-            np.zeros(1, np.int64),
-            "none",
-            0.0,
-            {},
-        )
-        if circuit.transconductances:
-            circuit.derived["safe_beta"] = own_conductance(dark, inputs)
-        else:
-            impedance = output_impedance(dark, inputs, junctions_off=True)[0]
-            circuit.derived["safe_beta"] = _inverse_peak(impedance)
-    limit: float = circuit.derived["safe_beta"]
-    return limit
-
-
-def _inverse_peak(impedance: Array) -> float:
-    if not impedance.size:
-        return np.inf
-    if not np.isfinite(impedance).all():
-        return 0.0
-    peak = float(np.linalg.eigvalsh((impedance + impedance.T) / 2.0).max())
-    return 1.0 / peak if peak > 0 else np.inf
-
-
-@dataclass(frozen=True)
-class BetaSuggestion:
-    """A β [S] and the reason for it.
-
-    Attributes
-    ----------
-    beta
-        Suggested nudging strength [S].
-    safe
-        Largest β that keeps the repelled phase convex [S].
-    output_shift
-        Largest move of an output in the nudged phase [V].
-    junction_shift
-        Largest move of a junction relative to its nV_T; 0 without junctions.
-    reason
-        One sentence.
-    noise
-        Root mean square of the noise in the difference of two phases at the noisiest output, averages taken [V].
-    reads_needed
-        How many reads of each phase must be averaged for that noise to fall below ``output_shift``.
-    """
-
-    beta: float
-    safe: float
-    output_shift: float
-    junction_shift: float
-    reason: str
-    noise: float = 0.0
-    reads_needed: int = 1
-
-    @property
-    def below_noise(self) -> bool:
-        """Whether the nudge moves no output by as much as the noise."""
-        return self.output_shift < self.noise
-
-    def __str__(self) -> str:
-        return f"β = {self.beta:.3g} S: {self.reason}"
+NODE_CAPACITANCE = 1e-12
+"""Capacitance [F] to ground that every solved node without one is taken to have, where stability depends on it."""
 
 
 @checked()
-def suggest_beta(
-    circuit: Circuit,
-    inputs: ArrayLike | Mapping[str, ArrayLike] | None,
-    targets: ArrayLike,
-    cost: Cost | None = None,
-    *,
-    noise: float = 0.0,
-    averages: int = 1,
-    temperature: float = NOMINAL_TEMPERATURE,
-    node_capacitance: float = 1e-12,
-) -> BetaSuggestion:
-    """Suggest a β [S] for error-dependent nudging from the circuit's linear response.
+def largest_safe_beta(circuit: Circuit, inputs: ArrayLike | Mapping[str, ArrayLike] | None = None) -> float:
+    """Return the β [S] from which a repelling nudge −β leaves the circuit without a stable equilibrium.
 
-    The bias of the estimate grows with how far the nudge moves each junction relative to nV_T, and with β
-    relative to the conductance that holds the outputs; the error of the solver, and the noise of a circuit and
-    its voltmeter, weigh less the larger β is. The largest β that keeps both biases small is therefore the best.
-    Noise cannot make it larger without bias; where the move of the outputs is below it, more reads must be
-    averaged, and the suggestion says how many.
+    Of a passive circuit it is the smallest eigenvalue of the conductance that holds the outputs with all junctions
+    off, the least that any operating point can have; infinite for outputs that sources hold, zero if only
+    junctions hold them. ``inputs`` then make no difference.
+
+    An active circuit, such as a Hopfield network, may be stable at one operating point and not at another. With
+    ``inputs`` the limit is the least of their operating points: the β at which J − β P Pᵀ becomes singular, J
+    being the Jacobian there and P the outputs. Without, it is the least that any operating point can have, as
+    above; zero where the circuit without its junctions is not stable, so that only operating points can tell.
 
     Parameters
     ----------
     circuit
         The circuit.
-    inputs, targets
-        A typical batch, (B, I) and (B, O) [V].
-    cost
-        The cost; squared error by default.
-    noise
-        Root mean square of the noise of one read of an output [V], beside thermal noise.
-    averages
-        Reads of each phase that are averaged.
-    temperature
-        Of the thermal noise kT/C of each output [K]; zero for none.
-    node_capacitance
-        Capacitance [F] to ground of every solved node that has no capacitor of its own.
+    inputs
+        Voltages (B, I) or (I,) [V] of the input nodes, or a mapping.
 
     Raises
     ------
     InputError
-        If the targets equal the outputs, so that a nudge does nothing, or an argument is out of its range.
-
-    References
-    ----------
-    Nyquist, Thermal agitation of electric charge in conductors (Phys. Rev. 32, 1928); equipartition gives
-    kT C⁻¹ as the covariance of node voltages, see :func:`analogep.solve.langevin`.
+        If inputs do not fit the circuit.
+    ConvergenceError
+        If there is no operating point.
     """
-    for name, value in (("noise", noise), ("temperature", temperature)):
-        if not 0.0 <= value < np.inf:
-            raise InputError(f"{name} = {value:g} must be finite and not negative")
-    if averages < 1:
-        raise InputError(f"averages = {averages}; give the number of reads of each phase, at least 1")
-    cost = SquaredError() if cost is None else cost
+    if inputs is None or is_passive(circuit):
+        if "safe_beta" not in circuit.derived:
+            circuit.derived["safe_beta"] = _anywhere(circuit)
+        limit: float = circuit.derived["safe_beta"]
+        return limit
     array = circuit.input_array(inputs)
-    wanted = target_array(circuit, targets, len(array), cost)
-    free = operating_point(circuit, array)
-    pull = cost.gradient(free.outputs, wanted)
-    response = linear_response(free, array, pull)
-    pairs = circuit.output_pairs
-    per_beta = float(np.abs(response[:, pairs[:, 0]] - response[:, pairs[:, 1]]).max())
-    if not per_beta > 0:
-        raise InputError("the outputs meet the targets or cannot move; suggest β from other samples")
-    safe = largest_safe_beta(circuit)
-    if not safe > 0:  # only junctions hold the outputs: use what they conduct at these operating points
-        safe = min(_inverse_peak(z) for z in output_impedance(free, array, junctions_off=False))
-    junction, name = 0.0, ""
-    for bank in circuit.banks:
-        if not issubclass(bank.device, OnePort):
-            continue
-        width = bank.device.thermal_scale(bank.values)
-        if width is None:
-            continue
-        moves = np.abs(response[:, bank.pins[:, 0]] - response[:, bank.pins[:, 1]]) / width
-        e = int(np.argmax(moves.max(axis=0)))
-        if moves[:, e].max() > junction:
-            junction, name = float(moves[:, e].max()), bank.names[e]
-    bent = cost.curvature(len(pairs))
-    if not 0.0 < bent < np.inf:  # a frozen nudge bends nothing, and no other suits such a cost
-        bent = 1.0
-    by_convexity = CONVEX_FRACTION * safe / bent
-    by_junction = JUNCTION_FRACTION / junction if junction > 0 else np.inf
-    beta = min(by_convexity, by_junction)
-    if beta == np.inf:
-        raise InputError("nothing limits β: no node of this circuit answers to a nudge")
-    limit = (
-        f"moves the most sensitive junction ({name}) by {JUNCTION_FRACTION:.0%} of its nV_T"
-        if by_junction < by_convexity
-        else f"is {CONVEX_FRACTION:.0%} of {safe:.3g} S, the conductance that holds the outputs"
-        + ("" if bent == 1.0 else f", over {bent:.3g}, the curvature of the {cost.name} cost")
-    )
-    shift = beta * per_beta
-    thermal = _thermal_noise(circuit, temperature, node_capacitance)
-    single = math.sqrt(2.0) * math.hypot(thermal, noise)
-    floor, needed = single / math.sqrt(averages), max(1, math.ceil((single / shift) ** 2))
-    source = "thermal noise kT/C" if thermal >= noise else "the read-out"
-    rest = f"it moves outputs by up to {shift:.3g} V, which a read-out must resolve"
-    if shift < floor:
-        rest += f" and the noise of {floor:.3g} V hides, mostly of {source}: average {needed} reads of each phase"
-    elif floor > 0.0:
-        rest += f" above a noise of {floor:.3g} V, mostly of {source}"
-    return BetaSuggestion(beta, safe, shift, beta * junction, f"{limit}; {rest}", floor, needed)
+    return float(safe_betas(operating_point(circuit, array), array).min(initial=np.inf))
 
 
-def _thermal_noise(circuit: Circuit, temperature: float, node_capacitance: float) -> float:
-    """Return the largest root mean square of the thermal noise of an output [V], √(kT cᵀ C⁻¹ c)."""
-    model = model_for(circuit)
-    count = len(model.plan.nodes)
-    capacitance = sp.csr_array(model.integrator_capacitance(node_capacitance))[:count, :count]
-    across = np.zeros((count, len(circuit.output_pairs)))
-    for pin, sign in ((0, 1.0), (1, -1.0)):
-        unknown = model.plan.unknown[circuit.output_pairs[:, pin]]
-        for k in np.flatnonzero(unknown >= 0):
-            across[unknown[k], k] += sign * model.t[circuit.output_pairs[k, pin]]
-    touched = np.flatnonzero(across.any(axis=1))
-    _, island = connected_components(capacitance, directed=False)
-    near = np.flatnonzero(np.isin(island, island[touched]))
-    inverse = np.linalg.pinv(capacitance[near][:, near].toarray(), hermitian=True)
-    peak = float(np.einsum("ik,ij,jk->k", across[near], inverse, across[near]).max(initial=0.0))
-    return math.sqrt(BOLTZMANN * temperature * max(peak, 0.0))
+def is_passive(circuit: Circuit) -> bool:
+    """Return whether no element can feed the circuit with more than constant sources do."""
+    return not circuit.transconductances and all(bank.device.passive for bank in circuit.banks)
+
+
+def safe_betas(free: Solution, inputs: Array) -> Array:
+    """Return what :func:`largest_safe_beta` does of each operating point, (B,) [S]; zero at an unstable one."""
+    impedance = output_impedance(free, inputs, junctions_off=False)
+    limits = np.array([_inverse_peak(z) for z in impedance])
+    return np.where(is_stable(free, inputs), limits, 0.0)
+
+
+def is_stable(free: Solution, inputs: Array) -> NDArray[np.bool_]:
+    """Return which operating points (B,) the leaky integrator stays at; all of a passive circuit."""
+    if is_passive(free.circuit):
+        return np.ones(len(inputs), bool)
+    return np.isfinite(time_constants_at(free, inputs, 1, NODE_CAPACITANCE)[:, 0])
+
+
+def neuron_limit(circuit: Circuit) -> float:
+    """Return the least conductance [S] of an output node of its own, below which the node's law has one solution.
+
+    It is what block steps need, which take one group of nodes at a time.
+    """
+    return own_conductance(_dark(circuit), np.zeros((1, len(circuit.input_nodes))))
+
+
+def _dark(circuit: Circuit) -> Solution:
+    """Return all nodes at 0 V, as a place at which to linearise."""
+    at = np.zeros((1, len(circuit.nodes)))
+    return Solution(circuit, at, np.ones(1, bool), np.zeros(1), np.zeros(1, np.int64), "none", 0.0, {})
+
+
+def _anywhere(circuit: Circuit) -> float:
+    """Return the limit that holds at every operating point."""
+    dark, inputs = _dark(circuit), np.zeros((1, len(circuit.input_nodes)))
+    if not is_passive(circuit):
+        scale = energy_scale(circuit)
+        if scale.culprit is not None or not all(
+            bank.device.linear or bank.device.passive for bank in circuit.banks
+        ):
+            return 0.0
+        nodes, conductances = dark_conductances(dark, inputs)
+        energy = scale.nodes[nodes][:, None] * conductances
+        try:
+            scipy.linalg.cholesky((energy + energy.T) / 2.0)
+        except np.linalg.LinAlgError:
+            return 0.0
+    return _inverse_peak(output_impedance(dark, inputs, junctions_off=True)[0])
+
+
+def _inverse_peak(impedance: Array) -> float:
+    """Return the least β [S] at which 1 − β Z becomes singular for an impedance Z (O, O) [Ω] between outputs."""
+    if not impedance.size:
+        return np.inf
+    if not np.isfinite(impedance).all():
+        return 0.0
+    peak = float(np.linalg.eigvals(impedance).real.max())
+    return 1.0 / peak if peak > 0 else np.inf

@@ -16,6 +16,7 @@ from analogep.errors import InputError, RuleError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, OnOutputs, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
+from analogep.learning.resolution import check_resolved
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, has_observable
 from analogep.learning.scaling import EnergyScale, energy_scale, require_energy
 from analogep.solve import Solution
@@ -101,6 +102,9 @@ class CoupledLearning:
         ]
         nodes = len(circuit.nodes)
         low, high = (phase.voltages[:, :nodes] for phase in phases)
+        pull = cost.gradient(free.outputs, wanted)
+        missed = float(np.abs(wanted - free.outputs).max())
+        check_resolved(self.name, ("η", self.eta, ""), free, array, pull, high - low, missed)
         raw = {k: d / (etas[1] - etas[0]) for k, d in energy_difference(circuit, low, high).items()}
         return Gradient(
             scaled(circuit, scale, raw),

@@ -14,6 +14,7 @@ from analogep.errors import InputError, RuleError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products, scaled
+from analogep.learning.resolution import check_resolved
 from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, require_observables
 from analogep.learning.scaling import require_energy
 from analogep.solve import SineNudge, Solution, TransientOptions, transient
@@ -100,7 +101,7 @@ class FrequencyPropagation:
         RuleError
             If the circuit has no energy, a trainable parameter no co-content derivative, or a waveform drives it.
         InputError
-            If nothing in the circuit has a time constant.
+            If nothing in the circuit has a time constant, or β moves nothing by more than rounding.
         ConvergenceError
             If the free equilibrium is unstable, or a step has no solution.
         """
@@ -127,6 +128,8 @@ class FrequencyPropagation:
         mean = voltages.mean(axis=0)
         sine, cosine = (2.0 / len(times) * wave for wave in (np.sin(phase), np.cos(phase)))
         in_phase, quadrature = (np.einsum("t,tbn->bn", wave, voltages - mean) for wave in (sine, cosine))
+        pull = cost.gradient(free.outputs, wanted)
+        check_resolved(self.name, ("β", self.beta, " S"), free, array, pull, in_phase)
         raw = adjoint_products(circuit, replace(free, voltages=mean), in_phase / -self.beta, None)
         raw |= _several_ports(circuit, voltages, sine / self.beta)
         return Gradient(

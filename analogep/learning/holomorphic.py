@@ -12,7 +12,16 @@ from analogep.errors import InputError, RuleError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, NudgeForm, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
-from analogep.learning.rules import NATIVE, SQUARED_ERROR, Inputs, Solver, check_convex, require_observables
+from analogep.learning.resolution import check_resolved
+from analogep.learning.rules import (
+    NATIVE,
+    SQUARED_ERROR,
+    Inputs,
+    Solver,
+    check_convex,
+    check_stable,
+    require_observables,
+)
 from analogep.learning.scaling import require_energy
 from analogep.solve import NewtonOptions
 from analogep.solve.continued import continued_voltages
@@ -81,7 +90,7 @@ class HolomorphicEP:
         RuleError
             If the circuit has no energy, or an element or the cost is not analytic; names it and another rule.
         InputError
-            If the radius makes the repelled phase non-convex; names the largest that is safe.
+            If the radius makes the repelled phase non-convex, or the phases differ by rounding alone.
         ConvergenceError
             If a phase has no operating point.
         """
@@ -90,9 +99,11 @@ class HolomorphicEP:
         self._require_analytic(circuit, cost)
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array), cost)
-        if self.check and self.nudge == "error":
-            check_convex(circuit, self.radius, cost)
         free = solver(circuit, array)
+        if self.check:
+            check_stable(free, array, self.name)
+            if self.nudge == "error":
+                check_convex(free, array, self.radius, cost)
         unit = cost.nudge(1.0, free.outputs, wanted, self.nudge)
         raw = {key: np.zeros(value.shape) for key, value in circuit.parameters.items()}
         betas = self.radius * np.exp(2j * np.pi * np.arange(self.points) / self.points)
@@ -101,6 +112,9 @@ class HolomorphicEP:
             voltages = continued_voltages(free, array, unit, beta, self.options)
             mirrored = 1.0 if k in (0, self.points / 2) else 2.0
             # E(s_k) − E(s_0), since the part of the free phase sums to zero
+            if k == 0:
+                pull, move = cost.gradient(free.outputs, wanted), voltages.real - free.voltages
+                check_resolved(self.name, ("radius", self.radius, " S"), free, array, pull, move)
             moved = energy_difference(circuit, free.voltages, voltages)  # type: ignore[arg-type]  # complex ones
             for key, value in moved.items():
                 raw[key] += mirrored * (value / beta).real / self.points

@@ -12,6 +12,7 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, NudgeForm, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
+from analogep.learning.resolution import check_resolved
 from analogep.learning.rules import (
     NATIVE,
     SQUARED_ERROR,
@@ -94,7 +95,8 @@ class NonReciprocalEP(TwoPhases):
         Raises
         ------
         InputError
-            If the centered phases are no mirror images of each other about the free one: β is too large.
+            If the centered phases are no mirror images of each other about the free one, so that β is too large,
+            or differ by rounding alone.
         ConvergenceError
             If a phase has no operating point.
         """
@@ -110,6 +112,9 @@ class NonReciprocalEP(TwoPhases):
             nodes, branches, moved = corrected_phase(free, array, nudge, self.options)
             phases.append((nodes, branches))
             moves.append(moved)
+        move = phases[1][0] - phases[0][0]
+        pull = cost.gradient(outputs, wanted)
+        check_resolved(self.name, ("β", self.beta, " S"), free, array, pull, move)
         if self.variant == "centered":
             self._check_mirror(moves[0], moves[1], outputs)
         lam, branch_lam = _per_beta(phases[1], phases[0], betas[1] - betas[0])
@@ -157,6 +162,8 @@ class VectorFieldEP(TwoPhases):
 
         Raises
         ------
+        InputError
+            If the phases differ by rounding alone.
         ConvergenceError
             If a phase has no operating point.
         """
@@ -169,6 +176,8 @@ class VectorFieldEP(TwoPhases):
             nudge = cost.nudge(beta, free.outputs, wanted, self.nudge)
             phase = free if beta == 0.0 else solver(circuit, array, nudge, v0=free)
             phases.append((phase.voltages, phase.branches))
+        pull, move = cost.gradient(free.outputs, wanted), phases[1][0] - phases[0][0]
+        check_resolved(self.name, ("β", self.beta, " S"), free, array, pull, move)
         lam, branch_lam = _per_beta(phases[1], phases[0], betas[1] - betas[0])
         blocks = adjoint_products(circuit, free, lam, branch_lam)
         return Gradient(blocks, blocks, cost.value(free.outputs, wanted), free, self.name, {"betas": betas})

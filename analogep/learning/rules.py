@@ -10,13 +10,14 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.circuit import Circuit
+from analogep.circuit import Bank, Circuit
 from analogep.devices import Device, MultiPort
 from analogep.errors import InputError, RuleError
 from analogep.kinds import checked, require_parts
-from analogep.learning.beta import largest_safe_beta
+from analogep.learning.beta import is_passive, is_stable, largest_safe_beta, neuron_limit, safe_betas
 from analogep.learning.costs import Cost, NudgeForm, SquaredError, check_nudge_form, target_array
 from analogep.learning.gradient import Gradient, energy_difference, scaled
+from analogep.learning.resolution import check_resolved
 from analogep.learning.scaling import require_energy
 from analogep.solve import Method, NewtonOptions, Nudge, Solution, operating_point
 
@@ -46,21 +47,44 @@ def check_beta(beta: float) -> None:
 
 
 def beyond_convexity(circuit: Circuit, beta: float, cost: Cost) -> str | None:
-    """Return what β [S] exceeds if nudged by −β the circuit may have no unique equilibrium, else ``None``."""
-    limit, curvature = largest_safe_beta(circuit), cost.curvature(len(circuit.output_pairs))
+    """Return what β [S] exceeds if nudged by −β some sample may have no unique equilibrium, else ``None``.
+
+    In networks of transconductances it is what holds a single neuron: whether a sample's phases converge shows
+    when it is trained.
+    """
+    limit = neuron_limit(circuit) if circuit.transconductances else largest_safe_beta(circuit)
+    return _beyond(limit, beta, cost.curvature(len(circuit.output_pairs)))
+
+
+def _beyond(limit: float, beta: float, curvature: float) -> str | None:
     if beta * curvature < limit:
         return None
     share = "" if curvature == 1.0 else f" divided by {curvature:g}, the curvature of the cost"
     return f"{beta:g} S is not below {limit / curvature:.4g} S, the conductance that holds the outputs{share}"
 
 
-def check_convex(circuit: Circuit, beta: float, cost: Cost) -> None:
-    """Raise :class:`InputError` if nudged by −β the circuit may have no unique equilibrium."""
-    too_large = beyond_convexity(circuit, beta, cost)
+def check_convex(free: Solution, inputs: Array, beta: float, cost: Cost) -> None:
+    """Raise :class:`InputError` if nudged by −β a circuit at ``free`` may have no unique equilibrium."""
+    circuit, curvature = free.circuit, cost.curvature(len(free.circuit.output_pairs))
+    limit, where = largest_safe_beta(circuit), ""
+    if beta * curvature >= limit and not is_passive(circuit):
+        limits = safe_betas(free, inputs)
+        limit, where = float(limits.min()), f" of sample {int(np.argmin(limits))}"
+    too_large = _beyond(limit, beta, curvature)
     if too_large is not None:
         raise InputError(
-            f"β = {too_large}: nudged by −β the circuit has no unique equilibrium. Use a smaller β, the positive "
-            "variant or a frozen nudge"
+            f"β = {too_large}{where}: nudged by −β the circuit has no unique equilibrium. Use a smaller β, the "
+            "positive variant or a frozen nudge"
+        )
+
+
+def check_stable(free: Solution, inputs: Array, rule: str) -> None:
+    """Raise :class:`RuleError` if the leaky integrator does not stay at the free phase of some sample."""
+    stable = is_stable(free, inputs)
+    if not stable.all():
+        raise RuleError(
+            f"{rule} starts from a stable free phase, and that of sample {int(np.argmin(stable))} is unstable: "
+            "the circuit runs away from it. Start the solver elsewhere, or use larger leaks"
         )
 
 
@@ -69,19 +93,23 @@ def has_observable(device: type[Device]) -> bool:
     return issubclass(device, MultiPort) and device.observable is not MultiPort.observable
 
 
-def require_observables(circuit: Circuit, rule: str) -> None:
-    """Raise :class:`RuleError` if a trainable parameter has no local observable that phases could compare."""
+def without_observable(circuit: Circuit) -> Bank | None:
+    """Return a bank whose trainable parameter has no local observable that phases could compare."""
     for bank in circuit.banks:
         device = bank.device
-        if (
-            bank.trainable
-            and issubclass(device, MultiPort)
-            and (not device.reciprocal or not has_observable(device))
-        ):
-            raise RuleError(
-                f"{rule} has no local observable for {bank.names[0]}, a {device.kind}; "
-                "use NonReciprocalEP or the Adjoint rule"
-            )
+        if bank.trainable and issubclass(device, MultiPort) and not (device.reciprocal and has_observable(device)):
+            return bank
+    return None
+
+
+def require_observables(circuit: Circuit, rule: str) -> None:
+    """Raise :class:`RuleError` if a trainable parameter has no local observable that phases could compare."""
+    bank = without_observable(circuit)
+    if bank is not None:
+        raise RuleError(
+            f"{rule} has no local observable for {bank.names[0]}, a {bank.device.kind}; "
+            "use NonReciprocalEP or the Adjoint rule"
+        )
 
 
 class Solver(Protocol):
@@ -163,7 +191,8 @@ class EquilibriumPropagation:
     nudge
         ``"error"``: the nudge follows the error as it shrinks; ``"frozen"``: fixed at the free phase's.
     check
-        Whether a repelling nudge is checked against the largest β that keeps the problem convex.
+        Whether the free phase is checked to be stable, and a repelling nudge against the largest β that keeps the
+        problem convex.
     rng
         Draws the signs of the random variant, one for each call of :meth:`gradient`; no other variant has one.
     """
@@ -214,9 +243,10 @@ class EquilibriumPropagation:
         Raises
         ------
         RuleError
-            If the circuit has no energy, or a trainable parameter no co-content derivative.
+            If the circuit has no energy, a trainable parameter no co-content derivative, or the free phase is a
+            saddle.
         InputError
-            If β makes the repelled phase non-convex; names the largest that is safe.
+            If β makes the repelled phase non-convex, or the phases differ by rounding alone; names a right one.
         ConvergenceError
             If a phase has no operating point.
         """
@@ -224,9 +254,11 @@ class EquilibriumPropagation:
         require_observables(circuit, self.name)
         array = circuit.input_array(inputs)
         wanted = target_array(circuit, targets, len(array), cost)
-        if self.check and self.variant != "positive" and self.nudge == "error":
-            check_convex(circuit, self.beta, cost)
         free = solver(circuit, array)
+        if self.check:
+            check_stable(free, array, self.name)
+            if self.variant != "positive" and self.nudge == "error":
+                check_convex(free, array, self.beta, cost)
         outputs = free.outputs
         betas = phase_betas(self._drawn(), self.beta)
         phases: list[Solution] = []
@@ -239,6 +271,9 @@ class EquilibriumPropagation:
             phases.append(solver(circuit, array, nudge, v0=start))
             # to first order the other phase is the mirror image of this one about the free phase
             start = 2.0 * free.voltages - phases[-1].voltages
+        move = phases[1].voltages - phases[0].voltages
+        pull = cost.gradient(outputs, wanted)
+        check_resolved(self.name, ("β", self.beta, " S"), free, array, pull, move)
         difference = energy_difference(circuit, phases[0].voltages, phases[1].voltages)
         raw = {key: value / (betas[1] - betas[0]) for key, value in difference.items()}
         return Gradient(

@@ -210,6 +210,16 @@ def own_conductance(free: Solution, inputs: Array) -> float:
     return float(own[outputs[outputs >= 0]].min(initial=np.inf))
 
 
+def dark_conductances(free: Solution, inputs: Array) -> tuple[NDArray[np.int64], Array]:
+    """Return the solved nodes and the conductances (n, n) [S] between them, junctions left out."""
+    system, entries = _linearise(free, inputs, junctions_off=True)
+    model, slots = system.model, system.model.slots
+    dense = sp.csr_array(model.linear_matrix).toarray()
+    np.add.at(dense, (slots.rows, slots.columns), entries[0])
+    count = len(model.plan.nodes)
+    return model.plan.nodes, dense[:count, :count]
+
+
 def _at(free: Solution, inputs: Array) -> tuple[System, Array]:
     """Return the system of the first ``len(inputs)`` samples and its unknowns there."""
     system = System(free.circuit, inputs)
