@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.learning.classification import CrossEntropy, check_probabilities
-from analogep.learning.costs import NudgeForm, nudge_of
+from analogep.learning.costs import Cost, NudgeForm, nudge_of
 from analogep.solve import Nudge
 
 Array = NDArray[np.float64]
@@ -20,6 +20,24 @@ Array = NDArray[np.float64]
 WEIGHTS, BIAS = "readout.weights", "readout.bias"
 BLOCKS = (WEIGHTS, BIAS)
 """Names of the readout's parameters among those of the circuit."""
+
+
+@runtime_checkable
+class TrainableCost(Protocol):
+    """A cost that has parameters of its own, which training changes with those of the circuit."""
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """Its parameters, by block; no block of a circuit has such a name."""
+        ...
+
+    def with_parameters(self, parameters: Mapping[str, Array]) -> Cost:
+        """Return the cost with those of its blocks that are among ``parameters``."""
+        ...
+
+    def parameter_gradient(self, outputs: Array, targets: Array) -> Mapping[str, Array]:
+        """Return the derivatives of its mean over the batch by its parameters, at outputs (B, O) [V]."""
+        ...
 
 
 @checked()

@@ -1,6 +1,6 @@
-"""The learning rules by name, as audits and command lines know them.
+"""The learning rules by name, as audits, command lines and configurations know them.
 
-To add a rule: its line in :data:`RULES`.
+To add a rule: its line in :data:`RULES`, and in :data:`PHASE_RULES` if a configuration may train with it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analogep.learning.costs import NudgeForm
 from analogep.learning.coupled import ContrastiveLearning, CoupledLearning
 from analogep.learning.frequency import FrequencyPropagation
 from analogep.learning.holomorphic import HolomorphicEP
 from analogep.learning.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
-from analogep.learning.rules import EquilibriumPropagation, Rule
+from analogep.learning.rules import EquilibriumPropagation, Rule, Variant
 from analogep.learning.truncated import TruncatedBackprop
 
 
@@ -55,3 +56,15 @@ RULES: dict[str, Entry] = {
     "contrastive": Entry(lambda beta: ContrastiveLearning()),
 }
 """Every rule that estimates a gradient, by its ``name``; the oracles are not among them."""
+
+PhaseRule = EquilibriumPropagation | NonReciprocalEP | VectorFieldEP
+"""Rules that compare a free phase with nudged ones."""
+
+PHASE_RULES: dict[str, Callable[[float, Variant, NudgeForm], PhaseRule]] = {
+    "equilibrium_propagation": lambda beta, variant, nudge: EquilibriumPropagation(
+        beta, variant, nudge, check=False
+    ),
+    "non_reciprocal": lambda beta, variant, nudge: NonReciprocalEP(beta, variant, nudge),
+    "vector_field": lambda beta, variant, nudge: VectorFieldEP(beta, variant, nudge),
+}
+"""The rules that a configuration can train with, by its ``learning.rule``; β is checked by who trains."""

@@ -31,6 +31,7 @@ SQUARED_ERROR = SquaredError()
 
 def phase_betas(variant: AnyVariant, beta: float) -> tuple[float, float]:
     """Return β [S] of the two phases whose difference a variant takes, or may take; 0 is the free phase."""
+    check_variant(variant, get_args(AnyVariant))
     return {"positive": (0.0, beta), "negative": (-beta, 0.0)}.get(variant, (-beta, beta))
 
 

@@ -395,6 +395,7 @@ def _outcome(run: Run) -> dict[str, Any]:
     return {
         "finished": _now(),
         "engine": run.engine,
+        "method": dict(run.method),
         "beta_S": run.beta,
         "beta_reason": run.beta_reason,
         "training_time_s": run.metrics[-1].wall_time,

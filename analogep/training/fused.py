@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.learning import SGD, Cost
+from analogep.errors import ConvergenceError
+from analogep.learning import SGD, Cost, NativeSolver, NonReciprocalEP, SquaredError, VectorFieldEP
 from analogep.learning.fused import FusedEpochs, FusedSettings, why_not
+from analogep.learning.fused.epochs import Direction
+from analogep.learning.registry import PhaseRule
+from analogep.learning.resolution import RESOLVED, check_resolved
+from analogep.learning.rules import EquilibriumPropagation
 from analogep.solve.compiled import is_kept
-from analogep.training.problem import PhaseRule, Problem, Volts
+from analogep.training.problem import Problem, Volts
 from analogep.training.runners import Arrays, Chunk, GeneralRunner
 
 Array = NDArray[np.float64]
@@ -21,14 +26,36 @@ PATIENCE = 0.25
 """How long a chunk of updates takes [s]: as long as Ctrl-C may wait."""
 
 
-def unfit(problem: Problem) -> str | None:
-    """Return why the fused engine cannot train ``problem``, ``None`` if it can."""
-    if not isinstance(problem.optimizer, SGD):
-        return "it has no optimizer but plain gradient descent"
-    if problem.optimizer.momentum:
+DIRECTION_OF: dict[type[PhaseRule], Direction] = {
+    EquilibriumPropagation: "energy",
+    NonReciprocalEP: "non_reciprocal",
+    VectorFieldEP: "vector_field",
+}
+"""The rules that the compiled epochs have by heart, and what they call them."""
+
+
+def unfit(problem: Problem, rule: PhaseRule) -> str | None:
+    """Return why the fused engine cannot train ``problem`` by ``rule``, ``None`` if it can.
+
+    It knows rules, optimizers, costs and solvers by heart, so that only their very classes will do: a subclass may
+    do something else.
+    """
+    optimizer, cost = problem.optimizer, problem.cost
+    if type(rule) not in DIRECTION_OF:
+        return f"it does not know the rule {type(rule).__name__}"
+    if rule.variant == "random":
+        return "it draws random signs from the samples, and the rule has a generator"
+    if type(optimizer) is not SGD:
+        return f"it has no optimizer but plain gradient descent, and this is {type(optimizer).__name__}"
+    if optimizer.momentum:
         return "it has no momentum"
-    if problem.config.learning.cost != "squared_error":
-        return f"it has no cost but the squared error, and learning.cost is {problem.config.learning.cost}"
+    if type(cost) is not SquaredError:
+        return f"it has no cost but the squared error, and this is {type(cost).__name__}"
+    if type(problem.solver) is not NativeSolver:
+        return f"it solves phases itself, and the solver is {type(problem.solver).__name__}"
+    missing = [block for block in problem.circuit.parameters if block not in optimizer.rates]
+    if missing:
+        return f"it needs a rate for every block, and {missing[0]} has none"
     return why_not(problem.circuit)
 
 
@@ -37,14 +64,13 @@ class FusedRunner:
 
     def __init__(self, problem: Problem, rule: PhaseRule) -> None:
         config, optimizer = problem.config, problem.optimizer
-        assert isinstance(optimizer, SGD)
-        self.problem, self.rule, self.cost = problem, rule, problem.cost
+        self.problem, self.rule, self.cost, self.declined = problem, rule, problem.cost, ""
         learning = config.learning
         settings = FusedSettings(
             rule.beta,
-            learning.variant,
-            learning.nudge,
-            "energy" if learning.rule == "equilibrium_propagation" else learning.rule,
+            "random" if problem.random_signs else rule.variant,
+            rule.nudge,
+            DIRECTION_OF[type(rule)],
             learning.sweeps,
             learning.nudged_sweeps,
             max(learning.tolerance, 1e-13),
@@ -63,8 +89,23 @@ class FusedRunner:
             doubled=problem.train.encoder.doubled,
             tolerance=None if problem.train.labels is not None else problem.data.tolerance,
         )
+        self._check_resolved()
         self.engine = f"fused {learning.precision}"
         self.updates = 64  # of the next chunk
+
+    def _check_resolved(self) -> None:
+        """Raise :class:`InputError` if β moves nothing that the precision resolves, by two of the samples."""
+        problem, samples = self.problem, np.arange(min(2, len(self.problem.train)))
+        inputs, targets = problem.train.inputs(samples), problem.train.targets[samples]
+        try:
+            free = problem.solver(problem.circuit, inputs)
+            nudge = self.cost.nudge(self.rule.beta, free.outputs, targets, self.rule.nudge)
+            nudged = problem.solver(problem.circuit, inputs, nudge, v0=free)
+        except ConvergenceError:
+            return  # a fixed number of sweeps may train what does not settle, as in papers
+        pull, move = self.cost.gradient(free.outputs, targets), nudged.voltages - free.voltages
+        precision = float(np.finfo(self.epochs.dtype).eps) / (1.0 if self.epochs.dtype == np.float64 else RESOLVED)
+        check_resolved(self.rule.name, ("β", self.rule.beta, " S"), free, inputs, pull, move, epsilon=precision)
 
     @property
     def circuit(self) -> Circuit:

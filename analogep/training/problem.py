@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,23 +19,21 @@ from analogep.learning import (
     Cosine,
     Cost,
     CrossEntropy,
-    EquilibriumPropagation,
     Exponential,
     Hinge,
     NativeSolver,
-    NonReciprocalEP,
     Optimizer,
     Schedule,
     SoftmaxReadout,
     Solver,
     SquaredError,
-    VectorFieldEP,
     WarmUp,
     energy_scale,
     suggest_beta,
 )
-from analogep.learning.readout import BLOCKS as READOUT_BLOCKS
-from analogep.learning.rules import beyond_convexity
+from analogep.learning.readout import TrainableCost
+from analogep.learning.registry import PHASE_RULES, PhaseRule
+from analogep.learning.rules import Variant, beyond_convexity
 from analogep.networks import glorot
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
@@ -44,10 +42,8 @@ from analogep.training.data import DataSet, Part, load
 from analogep.training.encoders import CHUNK, VoltageEncoder, one_hot
 
 Array = NDArray[np.float64]
+Choice = TypeVar("Choice")
 
-
-PhaseRule = EquilibriumPropagation | NonReciprocalEP | VectorFieldEP
-"""Rules that compare a free phase with nudged ones."""
 
 Batch = slice | NDArray[np.int64]
 EVERY = slice(None)
@@ -151,14 +147,22 @@ class Problem:
         return trainable(self.circuit, self.cost)
 
     def rule_at(self, beta: float) -> PhaseRule:
-        """Return the learning rule with a nudging strength β [S]; a random sign is the runner's to draw."""
+        """Return the learning rule with a nudging strength β [S]; a random sign is the runner's to draw.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration names no rule that there is.
+        """
         learning = self.config.learning
-        if learning.rule == "equilibrium_propagation":
-            variant = "positive" if learning.variant == "random" else learning.variant
-            return EquilibriumPropagation(beta, variant, learning.nudge, check=False)
-        assert learning.variant != "random"
-        rule = NonReciprocalEP if learning.rule == "non_reciprocal" else VectorFieldEP
-        return rule(beta, learning.variant, learning.nudge)
+        make = _chosen("learning.rule", learning.rule, PHASE_RULES)
+        variant: Variant = "positive" if learning.variant == "random" else learning.variant
+        return make(beta, variant, learning.nudge)
+
+    @property
+    def random_signs(self) -> bool:
+        """Whether every update draws the sign of its β, by a hash of its samples."""
+        return self.config.learning.variant == "random"
 
     def rule(self) -> tuple[PhaseRule, str]:
         """Return the learning rule for the circuit as it is and, in a sentence, where its β comes from."""
@@ -227,10 +231,10 @@ def build_problem(
     if culprit is not None and config.learning.rule == "equilibrium_propagation":
         key, remedy = ("circuit", "another rule") if given else config.network.reciprocity
         raise ConfigError("configuration", [Fault(key, f"{culprit}; equilibrium propagation needs {remedy}")])
+    cost = _cost(config, data, initial_rng)
     if data.train.labels is None and config.learning.cost != "squared_error":
         what = f"{config.learning.cost} is a cost for classes, and {config.data.name} is a regression"
         raise ConfigError("configuration", [Fault("learning.cost", what)])
-    cost = _cost(config, data, initial_rng)
     _optimizer(config.training, config.training.bounds).check(trainable(circuit, cost))
     # without bounds of its own a block still cannot leave the range that its device allows
     optimizer = _optimizer(config.training, {**circuit.parameter_ranges, **config.training.bounds})
@@ -254,16 +258,24 @@ def build_problem(
     return problem
 
 
+def _chosen(key: str, name: str, choices: Mapping[str, Choice]) -> Choice:
+    """Return what a configuration names; raises :class:`ConfigError` if there is no such thing."""
+    if name not in choices:
+        raise ConfigError("configuration", [Fault(key, f"unknown {name!r}; use one of {', '.join(choices)}")])
+    return choices[name]
+
+
 def trainable(circuit: Circuit, cost: Cost) -> dict[str, Array]:
     """Return all that is trained, by block: the circuit's parameters, and those of a readout beside it."""
-    return circuit.parameters | (cost.parameters if isinstance(cost, SoftmaxReadout) else {})
+    return circuit.parameters | (dict(cost.parameters) if isinstance(cost, TrainableCost) else {})
 
 
 def trained(circuit: Circuit, cost: Cost, parameters: Mapping[str, Array]) -> tuple[Circuit, Cost]:
     """Return the circuit and the cost with ``parameters``, by block."""
-    if isinstance(cost, SoftmaxReadout):
+    if isinstance(cost, TrainableCost):
+        own = cost.parameters
         cost = cost.with_parameters(parameters)
-        parameters = {name: value for name, value in parameters.items() if name not in READOUT_BLOCKS}
+        parameters = {name: value for name, value in parameters.items() if name not in own}
     return circuit.with_parameters(parameters), cost
 
 
@@ -272,25 +284,29 @@ def _cost(config: TrainConfig, data: DataSet, rng: np.random.Generator) -> Cost:
     if learning.readout:
         weights = glorot(1.0)(rng, (learning.readout, data.outputs))
         return SoftmaxReadout(weights, np.zeros(data.outputs), learning.softmax_scale)
-    if learning.cost == "cross_entropy":
-        return CrossEntropy(learning.softmax_scale)
-    if learning.cost == "hinge":
-        return Hinge(learning.margin, learning.margin_width)
-    return SquaredError()
+    costs: dict[str, Callable[[], Cost]] = {
+        "squared_error": SquaredError,
+        "cross_entropy": lambda: CrossEntropy(learning.softmax_scale),
+        "hinge": lambda: Hinge(learning.margin, learning.margin_width),
+    }
+    return _chosen("learning.cost", learning.cost, costs)()
 
 
 def _optimizer(config: TrainingConfig, bounds: Mapping[str, tuple[float, float]]) -> Optimizer:
-    if config.optimizer == "adam":
-        return Adam(dict(config.rates), dict(bounds), config.adam_decays, config.adam_epsilon)
-    return SGD(dict(config.rates), dict(bounds), config.momentum)
+    optimizers: dict[str, Callable[[], Optimizer]] = {
+        "sgd": lambda: SGD(dict(config.rates), dict(bounds), config.momentum),
+        "adam": lambda: Adam(dict(config.rates), dict(bounds), config.adam_decays, config.adam_epsilon),
+    }
+    return _chosen("training.optimizer", config.optimizer, optimizers)()
 
 
 def _schedule(config: TrainingConfig) -> Schedule:
-    then: Schedule = Constant()
-    if config.schedule == "exponential":
-        then = Exponential(config.decay)
-    elif config.schedule == "cosine":
-        then = Cosine(config.epochs - config.warmup, config.final_rate)
+    schedules: dict[str, Callable[[], Schedule]] = {
+        "constant": Constant,
+        "exponential": lambda: Exponential(config.decay),
+        "cosine": lambda: Cosine(config.epochs - config.warmup, config.final_rate),
+    }
+    then = _chosen("training.schedule", config.schedule, schedules)()
     return WarmUp(config.warmup, then) if config.warmup else then
 
 

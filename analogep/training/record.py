@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from analogep.circuit import Circuit
@@ -59,6 +60,9 @@ class Run:
         Nudging strength [S], and in ``beta_reason`` where it comes from.
     engine
         Engine that solved the last phase.
+    method
+        In words, what truly trained: ``rule``, ``optimizer``, ``cost``, ``signs`` of β, ``schedule``, and in
+        ``declined`` why the compiled epochs did not, if they were asked.
     kept_epoch
         Epoch after which the circuit was as it is: the last, or the best if that was asked for.
     stopped
@@ -78,6 +82,7 @@ class Run:
     kept_epoch: int
     stopped: str = ""
     folder: Path | None = None
+    method: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Array]:

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConfigError, Fault
-from analogep.learning import Cost, SoftmaxReadout
+from analogep.learning import SGD, Cost
+from analogep.learning.readout import TrainableCost
+from analogep.learning.registry import PhaseRule
+from analogep.learning.rules import phase_betas
 from analogep.learning.signs import hashed_signs
 from analogep.solve.groups import layered_plan
 from analogep.training.evaluation import wrong
-from analogep.training.problem import PhaseRule, Problem, Volts, trainable, trained
+from analogep.training.problem import Problem, Volts, trainable, trained
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -48,6 +51,16 @@ class Runner(Protocol):
     @property
     def engine(self) -> str:
         """The engine that solved the last phase."""
+        ...
+
+    @property
+    def rule(self) -> PhaseRule:
+        """The rule of every update; where signs are drawn, that of one of them."""
+        ...
+
+    @property
+    def declined(self) -> str:
+        """Why the compiled epochs, if they were asked, left this to the general engine; empty if they did not."""
         ...
 
     @property
@@ -91,10 +104,20 @@ class Runner(Protocol):
 
 
 class GeneralRunner:
-    """One gradient of the learning rule per batch: any circuit, engine and optimizer."""
+    """One gradient of the learning rule per batch: any circuit, engine and optimizer.
 
-    def __init__(self, problem: Problem, rule: PhaseRule) -> None:
-        self.problem, self.rule = problem, rule
+    Parameters
+    ----------
+    problem
+        What to train.
+    rule
+        The rule of every update.
+    declined
+        Why the compiled epochs do not train it, if they were asked.
+    """
+
+    def __init__(self, problem: Problem, rule: PhaseRule, declined: str = "") -> None:
+        self.problem, self.rule, self.declined = problem, rule, declined
         self.circuit, self.cost, self.engine = problem.circuit, problem.cost, str(problem.config.engine)
         self.memory: dict[str, Array] = {}
 
@@ -136,13 +159,13 @@ class GeneralRunner:
         problem = self.problem
         inputs, targets = problem.train.inputs(batch), problem.train.targets[batch]
         rule, cost = self.rule, self.cost
-        if problem.config.learning.variant == "random":
+        if problem.random_signs:
             sign = hashed_signs(batch, len(batch))[0]
             rule = replace(rule, variant="positive" if sign > 0 else "negative")
         gradient = rule.gradient(self.circuit, inputs, targets, cost, problem.solver)
         free = gradient.free
         slopes: dict[str, Array] = dict(gradient)
-        if isinstance(cost, SoftmaxReadout):
+        if isinstance(cost, TrainableCost):
             slopes |= cost.parameter_gradient(free.outputs, targets)
         new, self.memory = problem.optimizer.step(trainable(self.circuit, cost), slopes, self.memory, factor)
         self.circuit, self.cost = trained(self.circuit, cost, new)
@@ -162,7 +185,7 @@ def runner_for(problem: Problem, rule: PhaseRule) -> Runner:
     if config.engine in ("auto", "fused"):
         from analogep.training.fused import FusedRunner, unfit
 
-        reason = unfit(problem)
+        reason = unfit(problem, rule)
         if reason is None:
             return FusedRunner(problem, rule)
         wishes = {
@@ -176,4 +199,25 @@ def runner_for(problem: Problem, rule: PhaseRule) -> Runner:
         faults = [Fault(key, f"needs the fused engine, and {reason}") for key, wish in wishes.items() if wish]
         if faults:
             raise ConfigError("configuration", faults)
+        return GeneralRunner(problem, rule, reason)
     return GeneralRunner(problem, rule)
+
+
+def method_of(problem: Problem, runner: Runner) -> dict[str, str]:
+    """Return in words what trains: rule, optimizer, cost, signs of β, schedule, and why it is no faster engine."""
+    rule, optimizer = runner.rule, problem.optimizer
+    low, high = phase_betas(rule.variant, rule.beta)
+    variant, signs = rule.variant, " and ".join(text for text, beta in (("−β", low), ("+β", high)) if beta)
+    if problem.random_signs:
+        variant, signs = "random", "drawn for each update, by a hash of its samples"
+    elif variant == "random":
+        signs = "drawn for each update, by the rule's generator"
+    momentum = optimizer.momentum if isinstance(optimizer, SGD) else 0.0
+    return {
+        "rule": f"{type(rule).__name__} ({variant}, {rule.nudge} nudge)",
+        "signs": signs,
+        "cost": f"{runner.cost.name} ({type(runner.cost).__name__})",
+        "optimizer": type(optimizer).__name__ + (f", momentum {momentum:g}" if momentum else ""),
+        "schedule": type(problem.schedule).__name__,
+        "declined": runner.declined,
+    }

@@ -24,7 +24,7 @@ from analogep.training.folder import CHECKPOINT, CONFIG, RunFolder, saved_circui
 from analogep.training.interrupt import Interrupted, StopSignals
 from analogep.training.problem import Problem, build_problem, trainable, trained
 from analogep.training.record import EpochMetrics, Run, metrics_csv
-from analogep.training.runners import Chunk, runner_for
+from analogep.training.runners import Chunk, method_of, runner_for
 
 __all__ = [
     "EpochMetrics",
@@ -226,6 +226,7 @@ class _Training:
             self.kept_epoch,
             self.stopped,
             None if folder is None else folder.path,
+            method_of(self.problem, self.runner),
         )
         if folder is not None:
             folder.finish(run)

@@ -179,7 +179,7 @@ class FusedEpochs:
     NotAChain
         If the circuit is no chain.
     InputError
-        If lines or targets do not fit it, or lines are not finite.
+        If lines, targets, rates or bounds do not fit it, or lines are not finite.
     """
 
     def __init__(
@@ -205,6 +205,13 @@ class FusedEpochs:
         if targets.shape != (len(lines), len(circuit.output_pairs)):
             raise InputError(
                 f"targets have shape {targets.shape}; expected {(len(lines), len(circuit.output_pairs))}"
+            )
+        blocks = tuple(circuit.parameters)
+        unknown = [block for block in (*self.rates, *self.bounds) if block not in blocks]
+        if unknown:
+            raise InputError(
+                f"fused epochs: rate or bounds for {unknown[0]}, which is no trainable block; these are "
+                f"{', '.join(blocks)}"
             )
         self.data = np.ascontiguousarray(lines, dtype=self.dtype)
         self.targets = np.ascontiguousarray(targets, dtype=self.dtype)

@@ -15,13 +15,12 @@ from analogep.devices import (
     CurrentSource,
     Diode,
     IdealDiode,
-    Resistor,
     SinhResistor,
     TanhNeuron,
 )
 from analogep.learning.fused.layout import COLUMNS, rounded
 from analogep.learning.scaling import energy_scale
-from analogep.solve.groups import layered_plan
+from analogep.solve.groups import BLOCK_LAWS, layered_plan
 from analogep.solve.model import model_for
 
 Array = NDArray[np.float64]
@@ -272,10 +271,10 @@ def _biases(
     unknown = model_for(circuit).plan.unknown
     found: list[tuple[int, Index] | None] = [None] * (len(node) - 1)
     for b, bank in enumerate(circuit.banks):
-        if issubclass(bank.device, (Constraint, Capacitor)):
+        if issubclass(bank.device, Constraint) or bank.device is Capacitor:
             continue
-        if not issubclass(bank.device, (CurrentSource, Resistor, Diode, IdealDiode, SinhResistor, TanhNeuron)):
-            raise NotAChain(f"element {bank.names[0]} is a {bank.device.kind}")
+        if bank.device is not CurrentSource and bank.device not in BLOCK_LAWS:  # a subclass may have another law
+            raise NotAChain(f"element {bank.names[0]} is a {bank.device.kind}, of class {bank.device.__name__}")
         u = unknown[bank.pins]
         if driven[bank.pins[u < 0]].any():
             raise NotAChain(f"an element of bank {bank.name} joins an input and a solved node")
@@ -296,6 +295,6 @@ def _biases(
         bent = (*bent, IdealDiode)
     for bank in circuit.banks:
         touches = np.isin(unknown[bank.pins[:, :2]], unknown[last.columns]).any()
-        if touches and issubclass(bank.device, bent):
+        if touches and bank.device in bent:
             raise NotAChain(f"{bank.names[0]} is a {bank.device.kind} at an output group")
     return tuple(found)
