@@ -6,6 +6,7 @@ Statistical bounds: of M independent normal samples, the estimate of covariance 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import networkx as nx
@@ -16,13 +17,18 @@ from scipy.linalg import solve_discrete_lyapunov
 from analogep.circuit import Circuit
 from analogep.constants import BOLTZMANN, thermal_voltage
 from analogep.devices import (
+    NMOS,
+    REGISTRY,
     VCCS,
     BidirectionalAmplifier,
     Capacitor,
     Device,
     Diode,
     IdealDiode,
+    OnePort,
     Resistor,
+    SinhResistor,
+    TanhNeuron,
     VoltageSource,
 )
 from analogep.errors import ConvergenceError, InputError
@@ -178,7 +184,84 @@ def test_shape_times_and_temperature() -> None:
     np.testing.assert_array_equal(found.voltage("a"), found.voltages[:, :, circuit.node("a")])
 
 
-def test_a_quiet_diode_loads_the_resistor() -> None:
+# --- nonlinear elements --------------------------------------------------------------------------------------
+
+
+def gibbs_circuit(device: Device, beside: float, bridge: Device | None = None) -> Circuit:
+    """Node a with ``device`` and a resistor to ground; node b, if there is a ``bridge``, with a resistor alone."""
+    edges: list[tuple[str, str, Device]] = [("a", "0", device), ("a", "0", Capacitor(value=C))]
+    if beside:
+        edges.append(("x", "a", Resistor(conductance=beside)))
+    if bridge is not None:
+        edges += [("a", "b", bridge), ("b", "0", Resistor(conductance=G)), ("b", "0", Capacitor(value=C))]
+    return circuit_of(*edges, inputs=("x",) if beside else ())
+
+
+ROOT = math.sqrt(KT / C)  # 64 µV
+
+
+@pytest.mark.parametrize(
+    ("device", "beside", "bridge"),
+    [
+        (TanhNeuron(conductance=G, saturation_voltage=9.0 * ROOT), 0.0, None),
+        (TanhNeuron(conductance=G, saturation_voltage=8.0 * ROOT), 0.5 * G, None),
+        (SinhResistor(conductance=G, v0=ROOT), 0.0, None),
+        (SinhResistor(conductance=0.3 * G, v0=0.6 * ROOT), 0.3 * G, None),
+        (Resistor(conductance=G), 0.0, SinhResistor(conductance=0.5 * G, v0=ROOT)),
+        (Diode(saturation_current=G * thermal_voltage()), 0.0, None),
+        (Diode(saturation_current=G * thermal_voltage(), emission=2.0, series_resistance=0.5 / G), 0.0, None),
+    ],
+    ids=["tanh", "tanh and resistor", "sinh", "sinh and resistor", "bridge", "diode", "diode with Rs"],
+)
+def test_what_nothing_drives_has_the_distribution_of_gibbs(
+    device: Device, beside: float, bridge: Device | None
+) -> None:
+    """exp(−½ C v²/kT), whatever the laws: also where √(kT/C) reaches as far as they bend, and noise changes."""
+    circuit = gibbs_circuit(device, beside, bridge)
+    batch, step = 2000, 0.05 * TAU
+    inputs = np.zeros((batch, int(beside > 0.0)))
+    found = langevin(circuit, inputs, 8.0 * TAU, step, np.random.default_rng(11), KELVIN)
+    samples, variance = found.voltage("a")[[100, -1]].ravel(), KT / C
+    # 3 % of bias of the step beside five standard deviations
+    assert samples.var() == pytest.approx(variance, rel=0.03 + SIGMAS * math.sqrt(1.0 / batch))
+    fourth = float(np.mean(samples**4)) / variance**2  # 3, of a variance of 96 for one sample
+    assert fourth == pytest.approx(3.0, abs=0.18 + SIGMAS * math.sqrt(48.0 / batch))
+
+
+def test_noise_that_drives_an_element_past_its_bend_is_an_error() -> None:
+    """At a third of its limit a tanh neuron reaches that limit, where its conductance grows a millionfold."""
+    circuit = gibbs_circuit(TanhNeuron(conductance=G, saturation_voltage=3.0 * ROOT), 0.0)
+    with pytest.raises(ConvergenceError, match=r"tanh_neuron1 of sample .* past the bend of its law"):
+        langevin(circuit, np.zeros((500, 0)), 8.0 * TAU, 0.05 * TAU, np.random.default_rng(11), KELVIN)
+
+
+def test_the_noise_of_every_device_is_that_of_its_slope_at_rest() -> None:
+    """Nyquist's theorem, at 0 V; and never negative."""
+    asked = 0
+    for device in REGISTRY.values():
+        if not issubclass(device, OnePort):
+            continue
+        values = {k: np.array([v.default or 1e-3]) for k, v in device.parameters().items()}
+        v = np.linspace(-0.7, 0.7, 29)[:, None]
+        like = device.noise(v, values)
+        if like is None:
+            assert not device.conducts(values).any()
+            continue
+        asked += 1
+        assert like[14, 0] == pytest.approx(device.current(v, values)[1][14, 0], rel=1e-9)
+        assert (like > 0.0).all()
+    assert asked >= 4
+
+
+def test_elements_whose_noise_nobody_knows_are_refused_by_name() -> None:
+    transistor = NMOS(threshold=0.5, transconductance=1e-4, control=("x", "0"))
+    circuit = circuit_of(("x", "a", Resistor(conductance=G)), ("a", "0", transistor))
+    with pytest.raises(InputError, match=r"nmos1 \(nmos\) has no law of its noise"):
+        langevin(circuit, [1.0], TAU, TAU, np.random.default_rng(0))
+    langevin(circuit, [1.0], TAU, TAU, np.random.default_rng(0), temperature=0.0)
+
+
+def test_the_shot_noise_of_a_diode_is_half_the_thermal_one_of_its_slope() -> None:
     circuit = circuit_of(
         ("x", "a", Resistor(conductance=G)), ("a", "0", Diode()), ("a", "0", Capacitor(value=1e-10))
     )
@@ -186,8 +269,8 @@ def test_a_quiet_diode_loads_the_resistor() -> None:
     slope = (current + 1e-14) / thermal_voltage() + 1e-15
     tau = 1e-10 / (G + slope)
     samples = stationary(circuit, [1.0], 0.05 * tau, tau, ["a"], seed=6)
-    # Noise of G alone, damped by both: kT/C · G/(G + g). At 2 µV it sees the diode's tangent.
-    assert_covariance(samples, np.array([[KT / 1e-10 * G / (G + slope) / 1.025]]))
+    # 2q(I + 2Is) is 4kT g/2. Noise of G + g/2, damped by G + g; at 2 µV it sees the diode's tangent.
+    assert_covariance(samples, np.array([[KT / 1e-10 * (G + slope / 2.0) / (G + slope) / 1.025]]))
 
 
 def test_an_unstable_circuit_runs_away() -> None:

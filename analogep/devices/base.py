@@ -283,6 +283,16 @@ class OnePort(Device):
         """Return the capacitance dq/dv [F], or ``None`` for a device that stores no charge."""
         return None
 
+    @classmethod
+    def noise(cls, v: Array, p: Values) -> Array | None:
+        """Return the conductance (..., E) [S] whose thermal noise the element makes at v; ``None``: not known.
+
+        The spectral density of its current is 4kT times as much (one-sided; Nyquist 1928). At 0 V it is the slope,
+        so that a circuit that nothing drives fluctuates as equipartition demands. Elements that carry no current
+        which depends on their voltage make none and are not asked.
+        """
+        return None
+
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
         """Return the voltage [V] over which the law bends (nV_T of a junction), ``None`` if it is linear."""

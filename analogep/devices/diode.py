@@ -87,6 +87,20 @@ class Diode(OnePort):
         w = _junction_voltage(v_open, {**p, "series_resistance": own + resistance}, LOAD_TOLERANCE)
         return v_open - resistance / (own + resistance) * (v_open - w)
 
+    @classmethod
+    def noise(cls, v: Array, p: Values) -> Array | None:
+        """Return the shot noise of both currents, 2q(I + 2Is)/n, and the thermal one of gmin and Rs.
+
+        The two currents are I + Is and Is (van der Ziel 1986, *Noise in Solid State Devices and Circuits*, chapter
+        3), of a charge q/n, since no other agrees with the slope Is/nV_T at rest. As a conductance it is that
+        of the diode's own temperature.
+        """
+        resistance = p["series_resistance"]
+        w = _junction_voltage(v, p)
+        i, g = _junction(w, p)
+        shot = (i - p["gmin"] * w + 2.0 * p["saturation_current"]) / (2.0 * junction_width(p))
+        return (shot + p["gmin"] + resistance * g * g) / (1.0 + resistance * g) ** 2
+
     @staticmethod
     def thermal_scale(p: Values) -> Array | None:
         return junction_width(p)

@@ -52,6 +52,10 @@ class Resistor(OnePort):
     def cocontent_gradient(v: Array, p: Values) -> dict[str, Array]:
         return {"conductance": 0.5 * v * v}
 
+    @classmethod
+    def noise(cls, v: Array, p: Values) -> Array | None:
+        return np.broadcast_to(p["conductance"], v.shape)
+
     @staticmethod
     def conducts(p: Values) -> NDArray[np.bool_]:
         return p["conductance"] > 0

@@ -46,6 +46,14 @@ class ScaledLaw(OnePort):
         a = p[cls.voltage]
         return {"conductance": a * a * cls.shape(v / a)[2]}
 
+    @classmethod
+    def noise(cls, v: Array, p: Values) -> Array | None:
+        """Return i/v: with it, and no other white noise, a charge q on C has the density exp(−q²/2CkT) at rest."""
+        x = v / p[cls.voltage]
+        small = np.abs(x) < 1e-8
+        ratio = np.where(small, 1.0, cls.shape(np.where(small, 1.0, x))[0] / np.where(small, 1.0, x))
+        return p["conductance"] * ratio
+
     @staticmethod
     def least_slope(p: Values) -> Array:
         return p["conductance"]
