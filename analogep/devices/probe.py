@@ -53,6 +53,7 @@ def _looked_at(device: type[Device], p: Values, count: int) -> Iterator[Fault]:
         yield from _checked(device, "least_slope", lambda: device.least_slope(p), own)
         yield from _checked(device, "capacitance", lambda: device.capacitance(p), own, may_lack=True)
         yield from _checked(device, "thermal_scale", lambda: device.thermal_scale(p), own, may_lack=True)
+        yield from _checked(device, "noise", lambda: device.noise(v, p), v.shape, may_lack=True)
     elif issubclass(device, MultiPort):
         size = len(device.pins) + device.branches
         z = np.linspace(-0.1, 0.1, _SAMPLES * count * size).reshape(_SAMPLES, count, size)
