@@ -12,9 +12,13 @@ def _sign(x: float) -> float:
 
 
 def _power_of_magnitude(x: float, y: float) -> float:
-    if x < 0:
-        raise ValueError("pwr of a negative number; use pow, or -pwr(-x, y)")
-    return math.pow(x, y)
+    return math.pow(abs(x), y)
+
+
+def _quotient(a: float, b: float) -> float:
+    if a < 0.0 or b < 0.0:  # ngspice drops the sign of the divisor
+        raise ValueError("integer quotient of a negative number; use int(a/b)")
+    return float(math.trunc(a / b))
 
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., float]]] = {
@@ -71,7 +75,7 @@ LEVELS: tuple[dict[str, Callable[[float, float], float]], ...] = (
         "*": operator.mul,
         "/": operator.truediv,
         "%": math.fmod,
-        "\\": lambda a, b: float(math.trunc(a / b)),
+        "\\": _quotient,
     },
 )
 """Binary operators, from the loosest to the tightest."""

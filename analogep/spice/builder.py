@@ -157,6 +157,23 @@ class Builder:
             raise NetlistError(subject, [self._located(fault) for fault in error.faults]) from None
 
     def _located(self, fault: Fault) -> Fault:
-        line = self.lines.get(fault.where.lower())
+        line = self._line_of(fault.where)
         where = self.source.name if line is None else str(line)
         return Fault(where, f"{fault.where}: {fault.what}")
+
+    def _line_of(self, where: str) -> Place | None:
+        """Return the line of an element, or the first of a node's elements, that a fault of the circuit names."""
+        kind, _, name = where.partition(" ")
+        if kind not in ("node", "nodes"):
+            return self.lines.get((name or kind).strip("'").lower())
+        name = name.partition(",")[0].strip("'")
+        node = self.nodes.names.index(name) if name in self.nodes.names else -1
+        used = (
+            self.lines.get(element.lower())
+            for block in self.blocks.values()
+            for element, pins in zip(block.names, block.pins, strict=True)
+            if node in pins
+        )
+        return min(
+            (line for line in used if line is not None), key=lambda line: (line.file, line.line), default=None
+        )

@@ -91,7 +91,12 @@ class Cards:
             raise ValueError(f"{word}: expected v(node)=value")
         table = self.initial if word.lower() == ".ic" else self.guesses
         for match in found:
-            table[rename(match.group(1)).lower()] = (number_of(match.group(2), parameters), line.number)
+            name, value = rename(match.group(1)).lower(), number_of(match.group(2), parameters)
+            known = table.setdefault(name, (value, line.number))
+            if known[0] != value:
+                raise ValueError(
+                    f"{word}: v({match.group(1)}) = {value:g} V is {known[0]:g} V at {known[1]}; keep one"
+                )
 
 
 _VOLTAGE = re.compile(r"v\s*\(\s*([^\s(),={}']+)\s*\)\s*=\s*(\{[^{}]*\}|'[^']*'|[^\s,(){}=']+)", re.IGNORECASE)

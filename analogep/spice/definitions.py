@@ -76,6 +76,8 @@ def _open(line: Line, outer: Definition, source: Source) -> Definition:
     known = outer.inner.setdefault(name.lower(), new)
     if not name or set(head) & set("{}'"):
         source.fault(line.number, ".subckt needs a name and its pins")
+    elif not head.isascii():
+        source.fault(line.number, f".subckt {name}: simulators read letters of ASCII only; rename it and its pins")
     elif known is not new:
         source.fault(line.number, f"subcircuit {name} is defined twice, first at {known.place}")
     elif len(set(new.pins)) < len(new.pins) or set(new.pins) & {"0", "gnd"}:

@@ -1,9 +1,11 @@
 r"""Arithmetic of ``.param`` values and ``{...}`` expressions, as ngspice's numparam has it.
 
 Operators from the loosest to the tightest: ``c ? a : b``, ``||``, ``&&``, ``== != <> < > <= >=``, ``+ -``,
-``* / % \``, then signs and ``!``, then ``** ^``. Comparisons give 1 or 0; ``\`` is the integer quotient.
-Refused, since simulators disagree on them: powers of negative numbers and chained powers, the suffix ``mil``
-and random numbers.
+``* / % \``, then signs and ``!``, then ``** ^``, which take the magnitude of what is raised and group from the
+left: ``(-2)**3`` is 8 and ``2**3**2`` is 64, while ``pow(-2,3)`` is -8, ``pwr(-2,3)`` 8. Comparisons give 1 or 0;
+``\`` is the integer quotient. Refused, since ngspice makes something unexpected of them: a sign between an
+operator and a power (``3*-2**2`` is 12 there), several signs in a row, integer quotients of negative numbers, a
+``?`` between ``?`` and ``:``, the suffix ``mil`` and random numbers.
 """
 
 from __future__ import annotations
@@ -103,6 +105,20 @@ _Tree = Callable[[], float]
 """A parsed expression; calling it evaluates it, and of ``c ? a : b`` only the branch that counts."""
 
 
+_SIGNS = ("+", "-", "!")
+_OPERATORS = frozenset({*_SIGNS, "?", ":", *(sign for level in LEVELS for sign in level)})
+
+
+def _chooses(lexemes: list[str]) -> bool:
+    """Whether a ``?`` stands among lexemes outside all parentheses."""
+    depth = 0
+    for lexeme in lexemes:
+        depth += (lexeme == "(") - (lexeme == ")")
+        if lexeme == "?" and depth == 0:
+            return True
+    return False
+
+
 class _Parser:
     def __init__(self, lexemes: list[str], parameters: Mapping[str, float], text: str, budget: list[int]) -> None:
         self.lexemes = lexemes
@@ -110,6 +126,7 @@ class _Parser:
         self.text = text
         self.budget = budget
         self.at = 0
+        self.raised = False  # whether the operand that was read last is a power
 
     def peek(self) -> str:
         return self.lexemes[self.at] if self.at < len(self.lexemes) else ""
@@ -132,7 +149,10 @@ class _Parser:
         condition = self.binary(0, depth)
         if not self.take("?"):
             return condition
+        start = self.at
         yes = self.ternary(depth + 1)
+        if _chooses(self.lexemes[start : self.at]):
+            raise ValueError(f"'?' within '? :' in expression {self.text!r}; add parentheses")
         self.need(":")
         no = self.ternary(depth + 1)
         return lambda: yes() if condition() else no()
@@ -159,30 +179,33 @@ class _Parser:
     def signed(self, depth: int) -> _Tree:
         if depth > _DEEPEST:
             raise ValueError(f"expression {self.text!r} is nested too deeply")
+        before = self.lexemes[self.at - 1] if self.at else ""
         sign = self.take("+", "-", "!")
         if not sign:
             return self.power(depth)
+        behind = before in _OPERATORS
+        if behind and self.peek() in _SIGNS:
+            raise ValueError(f"several signs in a row in expression {self.text!r}; add parentheses")
         value = self.signed(depth + 1)
+        if behind and self.raised:
+            what = f"a sign between {before!r} and a power"
+            raise ValueError(f"{what} in expression {self.text!r}; add parentheses, as in -(2**2)")
         if sign == "!":
             return lambda: float(not value())
         return (lambda: -value()) if sign == "-" else value
 
     def power(self, depth: int) -> _Tree:
-        base = self.atom(depth)
-        if not self.take("**", "^"):
-            return base
-        exponent = self.signed(depth + 1) if self.peek() in ("+", "-") else self.atom(depth)
-        # Simulators disagree on both: ngspice takes |base|, and groups 2**3**2 from the left.
-        if self.peek() in ("**", "^"):
-            raise ValueError(f"chained powers in expression {self.text!r}; add parentheses")
+        value = self.atom(depth)
+        raised = False
+        while self.take("**", "^"):
+            raised = True
+            sign = self.take("+", "-")
+            value = self._power(value, self.atom(depth), -1.0 if sign == "-" else 1.0)
+        self.raised = raised
+        return value
 
-        def tree() -> float:
-            x = base()
-            if x < 0.0:
-                raise ValueError(f"power of a negative number in expression {self.text!r}; write it as a product")
-            return self._apply("**", math.pow, (x, exponent()))
-
-        return tree
+    def _power(self, base: _Tree, exponent: _Tree, sign: float) -> _Tree:
+        return lambda: self._apply("**", math.pow, (abs(base()), sign * exponent()))
 
     def atom(self, depth: int) -> _Tree:
         if self.take("("):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from analogep.devices.base import Primitive
 from analogep.spice.behaviour import polynomial, substituted
 from analogep.spice.lexer import Line, Place, tokens
-from analogep.spice.words import Words
+from analogep.spice.words import Words, plain_name
 
 _WAVEFORMS = frozenset({"pulse", "sin", "pwl"})
 _FOREIGN_WAVEFORMS = frozenset({"exp", "sffm", "am", "trnoise", "trrandom", "external", "port", "portnum"})
@@ -98,7 +98,7 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
     words = Words(line, parameters)
     if not words.more():
         raise ValueError("no element name")
-    name = words.word("an element name")
+    name = plain_name(words.word("an element name"), "name")
     letter = name[0].upper()
     name = letter + name[1:]
     if letter not in _PARSERS:

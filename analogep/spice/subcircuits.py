@@ -21,6 +21,7 @@ from analogep.spice.models import read_model
 from analogep.spice.parameters import Parameters
 from analogep.spice.scopes import assignment_order, is_number
 from analogep.spice.statements import Statement, parse_statement
+from analogep.spice.words import plain_name
 
 DEEPEST = 50
 """Instances within instances that are followed."""
@@ -153,7 +154,7 @@ class Flattener:
                 f"{name}: subcircuit {words[-1]} is not defined; add its .subckt or .include its file"
             )
         definition, around = found
-        nodes = words[1:-1]
+        nodes = [plain_name(node, "node") for node in words[1:-1]]
         if len(nodes) != len(definition.pins):
             raise ValueError(
                 f"{name}: {len(nodes)} nodes for the {len(definition.pins)} pins of subcircuit {definition.name} "

@@ -40,7 +40,7 @@ class Words:
 
     def nodes(self, count: int) -> tuple[str, ...]:
         """Take ``count`` node names."""
-        return tuple(self.word(f"node {k + 1} of {count}") for k in range(count))
+        return tuple(plain_name(self.word(f"node {k + 1} of {count}"), "node") for k in range(count))
 
     def number(self, what: str) -> float:
         """Take a number; raises ValueError, naming ``what``, if it is none."""
@@ -63,6 +63,15 @@ class Words:
             elif key not in flags:
                 raise ValueError(f"unexpected {key!r}")
         return found
+
+
+def plain_name(token: str, what: str) -> str:
+    """Return the name of a node or an element; raises ValueError if it is an expression, or not of ASCII."""
+    if token[0] in "{'":
+        raise ValueError(f"expected a {what}, found the expression {token}")
+    if not token.isascii():  # ngspice has u for µ and two underscores for é
+        raise ValueError(f"{what} {token!r}: simulators read letters of ASCII only; rename it")
+    return token
 
 
 def number_of(token: str, parameters: Mapping[str, float]) -> float:

@@ -46,6 +46,38 @@ def test_numbers_are_those_of_ngspice(number: str, value: float) -> None:
     assert at(point, "a") == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [("(-2)**3", 8), ("-2**2", -4), ("2**3**2", 64), ("2**-1**2", 0.25), ("pow(-2,3)", -8), ("pwr(-2,3)", 8),
+     ("3*(-2**2)", -12), ("(1-4)^3", 27), ("10/-2*5", -25), ("0 ? 1 : 0 ? 2 : 3", 3), ("max(-9,-2**2)", -4),
+     ("-3%2 + 7\\2", 2)],
+)  # fmt: skip
+def test_powers_and_signs_of_parameters_are_those_of_ngspice(expression: str, value: float) -> None:
+    """Measured with ngspice 39 -b, as ``V1 a 0 {expression}``."""
+    (point,) = results(f"V1 a 0 {{{expression}}}", "R1 a 0 1k")
+    assert at(point, "a") == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("line", ["R2 {1} 0 1k", "R2 é 0 1k", "Rµ a 0 1k", "X1 é s", ".subckt t é"])
+def test_names_that_simulators_change_are_refused(line: str) -> None:
+    with pytest.raises(NetlistError, match="<netlist>:6: "):
+        netlist("V1 a 0 1", ".subckt s p", "R1 p 0 1", ".ends", line, "R3 a 0 1k")
+
+
+def test_faults_of_the_circuit_have_the_line_of_their_element() -> None:
+    with pytest.raises(NetlistError, match=r"<netlist>:4: element 'r1': duplicate"):
+        netlist("V1 a 0 1", "R1 a 0 1k", "r1 a 0 2k")
+    with pytest.raises(NetlistError, match=r"<netlist>:4: node b: no conducting path"):
+        netlist("V1 a 0 1", "R1 a 0 1k", "C1 a b 1n", "I1 0 b 1m")
+
+
+@pytest.mark.parametrize("word", [".ic", ".nodeset"])
+def test_two_voltages_of_one_node_are_a_fault(word: str) -> None:
+    with pytest.raises(NetlistError, match=r"<netlist>:5: .*v\(A\).*:4"):
+        netlist("V1 in 0 1", "R1 in a 1k", f"{word} v(a)=1", f"{word} v(A)=2", "C1 a 0 1u")
+    netlist("V1 in 0 1", "R1 in a 1k", f"{word} v(a)=1", f"{word} v(A)=1", "C1 a 0 1u")
+
+
 @pytest.mark.parametrize("blank", ["\u00a0", "\r", "\x0b", "\x0c", "\u2003", "\x85", "\u200b", "\x00", "\u2028"])
 def test_only_blanks_and_tabs_separate_words(blank: str) -> None:
     with pytest.raises(NetlistError, match=rf"<netlist>:3: .*U\+{ord(blank):04X}"):
@@ -68,7 +100,7 @@ def test_functions_take_voltages_in_every_source(source: str) -> None:
     functions = (".func g(x,y) {2*x + sq(y)/y*x*x}", ".func sq(x) {x*x}")
     line = source.format("1e-3*g(V(2),one()/10)")
     (point,) = results(*functions, ".func one() {1}", "V1 1 0 2", "R1 1 2 1k", line)
-    assert at(point, "n2") == pytest.approx((math.sqrt(9.0 + 4.0 * 0.1 * 2.0) - 3.0) / 0.2, rel=1e-9)
+    assert at(point, "2") == pytest.approx((math.sqrt(9.0 + 4.0 * 0.1 * 2.0) - 3.0) / 0.2, rel=1e-9)
 
 
 def test_arguments_of_functions_may_be_nodes_and_hide_parameters() -> None:
@@ -124,7 +156,7 @@ def test_analyses_of_a_script_are_done() -> None:
         ".control", "tran 0.1m 1m", "print v(2)", "dc V1 0 1 0.5", "op", ".endc",
     )  # fmt: skip
     assert [len(result.voltages) for result in found] == [11, 3, 1]
-    assert at(found[0], "n2") == pytest.approx(1.0 - math.exp(-1.0), rel=1e-4)
+    assert at(found[0], "2") == pytest.approx(1.0 - math.exp(-1.0), rel=1e-4)
 
 
 @pytest.mark.parametrize(
