@@ -85,7 +85,7 @@ COMMANDS = {
     "dialect": (["export", "good.cir", "--dialect", "pspice"], "unknown dialect"),
     "hierarchy": (["export", "good.cir", "--hierarchy", "deep"], "use one of flat, layers"),
     "tolerance of zero": (["verify", "good.cir", "--tolerance", "0"], "--tolerance"),
-    "tolerance that is none": (["verify", "good.cir", "--tolerance", "small"], "small"),
+    "tolerance that is none": (["verify", "good.cir", "--tolerance", "small"], "'--tolerance'"),
     "train a folder": (["train", "."], "cannot be read"),
     "train bytes": (["train", "bytes.cir"], "error"),
     "train below a file": (["train", "tiny.toml", "--out", "good.cir/runs"], "cannot write"),

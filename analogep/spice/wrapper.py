@@ -19,6 +19,7 @@ from analogep.solve import Nudge, Solution
 from analogep.spice.dialects import DIALECTS, number
 from analogep.spice.lines import Deck
 from analogep.spice.ngspice import RELAXED
+from analogep.spice.script import vector
 from analogep.spice.writer import Hierarchy, make_deck
 
 CORE = "core.cir"
@@ -101,7 +102,7 @@ def _script(circuit: Circuit, transient: tuple[float, float] | None) -> Iterator
     yield f"optran 1 {steps} {steps} 0 0 0"  # no transient run in search of an operating point
     if transient is None:
         yield "op"
-        yield f"if length(v({circuit.nodes[1]})) = 1"
+        yield f"if length({vector(circuit.nodes[1])}) = 1"
     else:
         step, stop = transient
         if not (0.0 < step <= stop and math.isfinite(stop)):
