@@ -309,13 +309,32 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
         root = sets.find(int(n))
         if root != ground:
             islands.setdefault(root, []).append(circuit.nodes[n])
+    fluid = _state_nodes(circuit)
     for names in islands.values():
+        if not fluid.isdisjoint(names):
+            continue
         what = "node" if len(names) == 1 else "nodes"
         yield Fault(
             f"{what} {listing(names)}",
             "no conducting path to ground or to an input (capacitors, current sources and zero conductances "
             "do not conduct at DC); add a resistor",
         )
+
+
+def _state_nodes(circuit: Circuit) -> set[str]:
+    """Return the nodes with a capacitor to which a law of several voltages gives a current.
+
+    What they have at rest follows from that law, where it follows from anything; over time, from where they start.
+    """
+    stored, driven = np.zeros((2, len(circuit.nodes)), dtype=bool)
+    for bank in circuit.banks:
+        if issubclass(bank.device, OnePort):
+            value = bank.device.capacitance(bank.values)
+            if value is not None:
+                stored[bank.pins[np.broadcast_to(value, bank.size) > 0.0].ravel()] = True
+        elif issubclass(bank.device, MultiPort):
+            driven[bank.pins[:, :2].ravel()] = True
+    return {circuit.nodes[n] for n in np.flatnonzero(stored & driven)}
 
 
 def conducting_pairs(

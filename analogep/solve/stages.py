@@ -141,10 +141,11 @@ class Stages:
         """Return the shortest time [s] that is anything beside ``now``."""
         return max(SHORTEST, _LAST_BITS * now)
 
-    def between(self, t: float, x: Array, local: Mapping[int, Array]) -> Array:
-        """Return unknowns (B, n) at t with the charges of x, an interpolation, that satisfy Kirchhoff's law."""
-        self.drives.apply(t)
-        return x if self.storage.closed else self.jumps.after(x, self.nothing, local, t)
+    def between(self, t: float, x: Array) -> Array:
+        """Return unknowns (B, n) with the charges of x, an interpolation, that satisfy Kirchhoff's law at t."""
+        if self.storage.closed:
+            return x
+        return self.jumps.after(x, self.nothing, self.storage.local(self.system, x), t)
 
     def stage(self, t: float, tau: float, guess: Array, target: Array, extra: Array, first: Point) -> Point | None:
         """Solve C (x − target) + charge − extra = τ k(x); see :mod:`analogep.solve.integrators`."""

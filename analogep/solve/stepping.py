@@ -172,7 +172,8 @@ class Run(Stages):
             self.record.add(point.time, self.system.voltages(point.x), point.x)
             return
         for t in self.record.due(point.time):
-            x = point.x if t == point.time else self.between(t, interpolate(step.nodes, t), point.local)
+            self.drives.apply(t)
+            x = point.x if t == point.time else self.between(t, interpolate(step.nodes, t))
             self.record.add(t, self.system.voltages(x), x)
         self.drives.apply(point.time)
 
