@@ -90,3 +90,7 @@ class OptionWarning(AnalogepWarning):
 
 class GradientWarning(AnalogepWarning):
     """An estimate of a gradient is less than it seems: lost in rounding, or zero because outputs cannot move."""
+
+
+class UnstableWarning(AnalogepWarning):
+    """An operating point at which the circuit does not stay: names the sample, the node and the rate."""

@@ -7,6 +7,7 @@ from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge, SineNudg
 from analogep.solve.operating import METHODS, Method, operating_point
 from analogep.solve.small_signal import port_conductance, time_constants
 from analogep.solve.solution import Solution
+from analogep.solve.stability import stability
 from analogep.solve.transient import Trajectory, TransientOptions, transient
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "langevin",
     "operating_point",
     "port_conductance",
+    "stability",
     "time_constants",
     "transient",
 ]

@@ -164,6 +164,7 @@ def _part(whole: Solution, part: slice, points: int) -> Solution:
         iterations=whole.iterations[part],
         wall_time=whole.wall_time / points,
         branches={b: currents[part] for b, currents in whole.branches.items()},
+        stable=None if whole.stable is None else whole.stable[part],
         states={b: {key: value[part] for key, value in held.items()} for b, held in whole.states.items()},
     )
 

@@ -205,6 +205,17 @@ class SparseSolver:
                 continue
         return out
 
+    def definite(self, entries: Array) -> bool:
+        """Return whether the Jacobians of all samples are symmetric and positive definite."""
+        if self.factor is None:
+            return False
+        for row in entries:
+            data = self.base.copy()
+            data[self.places] += row
+            if not self.factor.factorise(data):
+                return False
+        return True
+
 
 def _pattern(model: Model, base: sp.csc_array) -> sp.csc_array:
     """Return the union of the linear pattern, the changing entries and the diagonal, with sorted indices."""

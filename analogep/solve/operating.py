@@ -14,6 +14,7 @@ from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import solve_layered
+from analogep.solve.leaving import settled
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge, SineNudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
@@ -70,6 +71,12 @@ def operating_point(
         If inputs, targets or ``v0`` do not fit the circuit, or ``sweeps`` its engine.
     ConvergenceError
         If some sample has no operating point that was found; names the worst node and the remedy.
+
+    Warns
+    -----
+    UnstableWarning
+        If a sample has operating points, but none that was found is stable; see
+        :func:`analogep.solve.stability`.
     """
     started = time.perf_counter()
     if method not in METHODS:
@@ -112,5 +119,7 @@ def solve_newton(
     result, trace = robust_newton(system, x0, options)
     if not result.converged.all():
         raise failure_message(circuit, system, result, trace)
+    result, led, stable = settled(system, result, options)
     result = refine(system, result)
-    return finish(system, result.x, result.residual, result.iterations, "newton", started, trace)
+    trace = (*trace, *led)
+    return finish(system, result.x, result.residual, result.iterations, "newton", started, trace, stable)

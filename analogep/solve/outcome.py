@@ -44,6 +44,7 @@ def finish(
     engine: str,
     started: float,
     trace: tuple[Attempt, ...] = (),
+    stable: NDArray[np.bool_] | None = None,
 ) -> Solution:
     """Wrap converged unknowns as a :class:`Solution`.
 
@@ -69,6 +70,7 @@ def finish(
         trace,
         {b: dict(held) for b, held in system.held.items()},
         system.nudge,
+        stable,
     )
 
 

@@ -50,6 +50,9 @@ class Solution:
         transient), by bank index.
     nudge
         The nudge under which it was found, ``None`` in a free phase.
+    stable
+        Which samples (B,) rest where the leaky integrator stays; ``None`` where that was not looked into, since
+        the devices alone say that there is one operating point, or since the engine follows the integrator.
     """
 
     circuit: Circuit
@@ -63,6 +66,7 @@ class Solution:
     trace: tuple[Attempt, ...] = ()
     states: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
     nudge: Nudge | None = None
+    stable: NDArray[np.bool_] | None = None
 
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""

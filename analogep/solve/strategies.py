@@ -104,7 +104,7 @@ def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         again, reached = strategy.run(part, start, options)
         again = _plausible(part, again)
         trace.append(_attempt(strategy.name, again, reached))
-        result = _merge(result, left, again)
+        result = merge(result, left, again)
     return result, tuple(trace)
 
 
@@ -124,7 +124,7 @@ def _attempt(name: str, result: NewtonResult, reached: str = "") -> Attempt:
     return Attempt(name, len(result.converged), int(result.converged.sum()), most, reached)
 
 
-def _merge(result: NewtonResult, rows: Index, part: NewtonResult) -> NewtonResult:
+def merge(result: NewtonResult, rows: Index, part: NewtonResult) -> NewtonResult:
     """Return ``result`` with ``part`` at ``rows``; iterations add up."""
     merged = NewtonResult(
         result.x.copy(), result.converged.copy(), result.residual.copy(), result.iterations.copy()
@@ -181,7 +181,7 @@ def _has_pieces(model: Model) -> bool:
     return any(_in_pieces(model, b) for b in model.nonlinear_multiports)
 
 
-def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
+def certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
     """Run Newton on the circuit as it is, from the end of a continuation."""
     options = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
     result = newton(system, x, options)
@@ -190,7 +190,7 @@ def _certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
         left = np.flatnonzero(~result.converged)
         if tried and len(left):
             other = newton(system.select(left), x[left], options, tangent=shared, by_element=again)
-            result = _merge(result, left, other)
+            result = merge(result, left, other)
     return result
 
 
@@ -229,7 +229,7 @@ def line_search(system: System, x0: Array, options: NewtonOptions) -> tuple[Newt
         alive = alive[going]
         if not len(alive):
             break
-    result = _certify(system, x, options)
+    result = certify(system, x, options)
     return replace(result, iterations=result.iterations + taken), ""
 
 
@@ -289,7 +289,7 @@ def gmin_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         return newton(system.select(samples), x, _brief(options, x), anchor, shared)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 1.0 / 14.0, 2e-3)
-    result = _certify(system, x, options)
+    result = certify(system, x, options)
     words = f"{level(float(reached.min())):.2g} S"
     return replace(result, iterations=result.iterations + iterations), words
 
@@ -302,7 +302,7 @@ def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[
         return newton(system.select(samples).scaled(position), x, _brief(options, x), tangent=shared)
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 0.1, 1e-3)
-    result = _certify(system, x, options)
+    result = certify(system, x, options)
     words = f"{100.0 * float(reached.min()):.2g} % of the sources"
     return replace(result, iterations=result.iterations + iterations), words
 
@@ -332,7 +332,7 @@ def pseudo_transient(system: System, x0: Array, options: NewtonOptions) -> tuple
             groups.append((samples[ok], level / factor, min(10.0, 1.5 * factor), runs + 1))
         if not ok.all() and level < 1e6 * typical:
             groups.append((samples[~ok], level * 10.0, 2.0, runs + 1))
-    result = _certify(system, x, options)
+    result = certify(system, x, options)
     return replace(result, iterations=result.iterations + iterations), f"{float(lowest.max()):.2g} S"
 
 
@@ -353,7 +353,7 @@ def random_starts(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
         many = newton(system.select(np.full(len(starts), s)), starts, brief, tangent=shared, guess=False)
         k = int(np.argmax(many.converged))
         one = NewtonResult(many.x[[k]], many.converged[[k]], many.residual[[k]], many.iterations[[k]])
-        result = _merge(result, np.array([s]), one)
+        result = merge(result, np.array([s]), one)
         failures = 0 if one.converged[0] else failures + 1
         if failures == _HOPELESS:
             break
@@ -379,9 +379,9 @@ def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonR
             begin[len(model.plan.nodes) :] = 0.0
             end, reached, solves = follow(one, begin, tangent)
             furthest = max(furthest, reached)
-            again = _certify(one, end[None], options)
+            again = certify(one, end[None], options)
             result.iterations[s] += solves
-            result = _merge(result, np.array([s]), again)
+            result = merge(result, np.array([s]), again)
             if again.converged[0]:
                 break
         lowest = min(lowest, furthest)
