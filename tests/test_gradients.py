@@ -45,6 +45,8 @@ from analogep.networks import crossbar, deep_resistive, uniform
 from analogep.solve import NewtonOptions, operating_point
 from analogep.solve.adjoint import adjoint_voltages
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 INITIAL = uniform(1e-5, 1e-3)
 
 

@@ -34,6 +34,8 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.solve import ConductanceNudge, NewtonOptions, Nudge, operating_point
 from analogep.solve.system import node_currents
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 # --- hard circuits -----------------------------------------------------------------------------------------
 
 

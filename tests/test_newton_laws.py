@@ -33,6 +33,8 @@ from analogep.solve.linear import DenseSolver, SparseSolver, linear_solver
 from analogep.solve.model import model_for
 from analogep.solve.system import node_currents
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 # --- an independent nodal analysis --------------------------------------------------------------------------
 
 

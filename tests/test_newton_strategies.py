@@ -18,6 +18,8 @@ from analogep.solve import ConductanceNudge, CurrentNudge, NewtonOptions
 from analogep.solve.strategies import FALLBACKS
 from analogep.solve.system import System
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 D = IdealDiode()
 
 # --- ideal diodes whose currents are undetermined ------------------------------------------------------------

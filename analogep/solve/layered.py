@@ -20,8 +20,9 @@ from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResist
 from analogep.devices.diode import junction_width
 from analogep.errors import ConvergenceError
 from analogep.solve.groups import LayeredPlan
+from analogep.solve.leaving import settled
 from analogep.solve.model import Model
-from analogep.solve.newton import NewtonOptions, residual_bound
+from analogep.solve.newton import NewtonOptions, NewtonResult, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message, finish
 from analogep.solve.plan import Plan
@@ -343,12 +344,22 @@ def solve_layered(
         full[stalled] = again.x
         rows[stalled] = again.residual[:, :size]
         engine = "layered+newton"
-    found = finish(system, full, rows, np.abs(sweeps), engine, started, trace)
+    stable = None
+    if not fixed_sweeps and model.dense and circuit.transconductances:
+        reached = NewtonResult(full, np.ones(batch, dtype=bool), _padded(rows, plan.size), np.abs(sweeps))
+        reached, led, stable = settled(system, reached, options)
+        full, rows, trace = reached.x, reached.residual[:, :size], (*trace, *led)
+    found = finish(system, full, rows, np.abs(sweeps), engine, started, trace, stable)
     if not fixed_sweeps:
         return found
     ev = system.evaluate(full)
     bound = residual_bound(model, full, ev, model.slots.values(ev.slopes), options)
     return replace(found, converged=np.all(np.abs(ev.residual) <= bound, axis=1))
+
+
+def _padded(rows: Array, size: int) -> Array:
+    """Return residuals (B, n) of nodes with zeros for the branch equations, which the engine meets exactly."""
+    return np.pad(rows, ((0, 0), (0, size - rows.shape[1])))
 
 
 def _recover_branches(lm: LayeredModel, system: System, x: Array) -> Array:

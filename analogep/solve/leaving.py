@@ -61,7 +61,9 @@ def settled(
         return result, (), stable
     tried = np.flatnonzero(~stable)
     if not system.model.nonlinear and not system.model.nonlinear_multiports:  # it has no other point
-        _warn(system, modes, tried, len(stable))
+        static = tried[modes.turns[tried] == 0.0]  # with other capacitances an oscillation might die out
+        if len(static):
+            _warn(system, modes, static, len(stable))
         return result, (), stable
     result = replace(
         result, x=result.x.copy(), residual=result.residual.copy(), iterations=result.iterations.copy()

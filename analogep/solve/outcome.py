@@ -95,7 +95,7 @@ def failure_message(
         f"no operating point found for {len(failed)} of {len(result.converged)} samples (first: sample "
         f"{sample}); tried {', '.join(map(str, trace))}. "
         f"{forced}{undetermined(system.select(failed[:1]), result.x[sample])}"
-        f"{worst_equation(system, result, sample)}, start from nearby voltages (v0), or loosen NewtonOptions"
+        f"{worst_equation(system, result, sample)}, or start from nearby voltages"
     )
 
 

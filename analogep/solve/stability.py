@@ -3,8 +3,8 @@
 Near it C dv/dt = −J v, C being the circuit's own capacitances and inductances, and a small equal capacitance at
 every other node. The point is stable where no mode grows. A circuit of passive elements has no other points;
 elsewhere cheap certificates come first (Gershgorin's circles, a Cholesky factorisation of the symmetric part), and
-only what they leave open takes the spectrum of the pencil (J, C), from which ideal sources and amplifiers, unknowns
-without memory, have been eliminated.
+only what they leave open takes the spectrum of the pencil (J, C), from which ideal sources and amplifiers,
+unknowns without memory, have been eliminated.
 """
 
 from __future__ import annotations

@@ -303,7 +303,7 @@ def source_stepping(system: System, x0: Array, options: NewtonOptions) -> tuple[
 
     x, reached, iterations = _follow(at, np.zeros_like(x0), 0.1, 1e-3)
     result = certify(system, x, options)
-    words = f"{100.0 * float(reached.min()):.2g} % of the sources"
+    words = f"{_percent(float(reached.min()))} of the sources"
     return replace(result, iterations=result.iterations + iterations), words
 
 
@@ -388,7 +388,11 @@ def homotopy(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonR
         failures = 0 if result.converged[s] else failures + 1
         if failures == _HOPELESS:
             break
-    return result, f"{100.0 * lowest:.2g} % of the way"
+    return result, f"{_percent(lowest)} of the way"
+
+
+def _percent(share: float) -> str:
+    return f"{min(100.0 * share, 100.0):.3g} %"
 
 
 def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
