@@ -213,7 +213,8 @@ def residual_bound(model: Model, x: Array, ev: Evaluation, entries: Array, optio
 
     A current is measured against the node's own conductance times the largest voltage around (what a relative
     voltage error of ``residual_tolerance`` would cause) and against the currents that nonlinear elements and
-    branches carry there. Branch equations [V] get 1e-12 of the same voltage.
+    branches carry there. Branch equations [V] get 1e-12 of the same voltage and of their own terms, which gains
+    make large.
     """
     slots, nodes = model.slots, len(model.plan.nodes)
     on = np.flatnonzero(slots.rows == slots.columns)
@@ -229,6 +230,11 @@ def residual_bound(model: Model, x: Array, ev: Evaluation, entries: Array, optio
         scatter_add(terms, slots.rows[on], carried)
     bound: Array = options.current_tolerance + options.residual_tolerance * terms
     bound[:, nodes:] = 1e-12 * scale
+    if model.plan.size > nodes:
+        own = (abs(model.linear_matrix[nodes:]) @ np.abs(x).T).T
+        on = np.flatnonzero(slots.rows >= nodes)
+        scatter_add(own, slots.rows[on] - nodes, np.abs(entries[:, on]) * np.abs(x[:, slots.columns[on]]))
+        bound[:, nodes:] += 1e-12 * own
     return bound
 
 
