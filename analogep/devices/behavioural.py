@@ -46,6 +46,12 @@ class Behavioural(MultiPort, ABC, metaclass=_ByExpression):
     control: tuple[str, ...] | None
 
     @classmethod
+    def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
+        """Return its own pins if the current depends on a voltage there."""
+        used = {pin for node in cls.tree.walk() if node.kind == "v" for pin in node.text.split(",")}
+        return ((0, 1),) if used & {"p", "n"} else ()
+
+    @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
         text = spell(cls.tree, dict(zip(cls.pins, nodes, strict=True)), p)
         return [Primitive("B", name, nodes[:2], (text,))]
@@ -241,6 +247,11 @@ def _made(canonical: str, tree: Node, controls: int, base: type[Behavioural]) ->
                 floor = np.maximum(old, _FREE_EXPONENT)
                 most = floor + np.log1p(np.maximum(new - floor, 0.0))
                 share = np.where(new > most, np.minimum(share, (most - old) / (new - old)), share)
+            if (share < 1.0).any():  # an exponential that saturates within the law needs no limit
+                reached, beyond = (
+                    np.abs(differentiate(tree, *duals(z, p, "")).value) for z in (z_new, 2.0 * z_new - z_old)
+                )
+                share = np.where(beyond <= _GROWTH * reached, 1.0, share)
         return np.where(share[..., None] < 1.0, z_old + share[..., None] * (z_new - z_old), z_new)
 
     members: list[Any] = [
@@ -267,6 +278,10 @@ def _made(canonical: str, tree: Node, controls: int, base: type[Behavioural]) ->
 
 _FREE_EXPONENT = 10.0
 """Argument of an exponential up to which a step of Newton's method is not limited."""
+
+
+_GROWTH = 1e3
+"""Growth of a law, where a step is twice as long, from which an exponential runs away in it."""
 
 
 def _reduced(cls: type) -> str | tuple[Any, ...]:

@@ -260,7 +260,9 @@ def _chain(value: Array, *terms: tuple[Array, Dual]) -> Dual:
     slopes: dict[str, Array] = {}
     for factor, operand in terms:
         for name, slope in operand.slopes.items():
-            slopes[name] = slopes[name] + factor * slope if name in slopes else factor * slope
+            # What overflowed without effect on the value has none on its slope: 1/(1 + exp(x)) for large x.
+            part = np.where((factor == 0.0) & np.isinf(slope), 0.0, factor * slope)
+            slopes[name] = slopes[name] + part if name in slopes else part
     return Dual(value, slopes)
 
 
@@ -295,12 +297,21 @@ def differentiate(tree: Node, variables: Mapping[str, Dual], pins: Mapping[str, 
     if kind == "*":
         return _chain(x * y, (y, parts[0]), (x, parts[1]))
     if kind == "/":
-        return _chain(x / y, (1.0 / y, parts[0]), (-x / (y * y), parts[1]))
+        return _chain(x / y, (1.0 / y, parts[0]), (-x / y / y, parts[1]))
     if kind == "**":
         value = x**y
         return _chain(value, (y * x ** (y - 1.0), parts[0]), (value * np.log(x), parts[1]))
     share: Array = np.where((x <= y) if kind == "min" else (x >= y), 1.0, 0.0)
     return _chain(np.where(share > 0, x, y), (share, parts[0]), (1.0 - share, parts[1]))
+
+
+def with_magnitudes(tree: Node) -> Node:
+    """Return the expression with |x| for x in powers, as ngspice has it: x ** 3 of a negative x is positive."""
+    parts = tuple(with_magnitudes(part) for part in tree.parts)
+    odd = tree.kind == "**" or (tree.kind == "power" and tree.value % 2.0 == 1.0 and tree.value > 1.0)
+    if odd and parts[0].kind != "abs":
+        parts = (Node("abs", parts[:1]), *parts[1:])
+    return Node(tree.kind, parts, tree.text, tree.value)
 
 
 def steep_arguments(tree: Node) -> tuple[Node, ...]:

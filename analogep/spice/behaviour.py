@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from analogep.devices.behavioural import Behavioural, behavioural_class
+from analogep.devices.expression import parse, spell, with_magnitudes
 from analogep.errors import CircuitError
 from analogep.spice.expressions import Function, evaluate
 
@@ -152,8 +153,9 @@ def behavioural_source(
             pins[node.lower()] = f"c{len(control)}"
         return pins[node.lower()]
 
+    tree = with_magnitudes(parse(with_nodes(text, pin)))
     try:
-        device = behavioural_class(with_nodes(text, pin), len(control), voltage=voltage)
+        device = behavioural_class(spell(tree, {}, {}), len(control), voltage=voltage)
     except CircuitError as error:
         raise ValueError("; ".join(str(fault) for fault in error.faults)) from None
     if device.parameters():
