@@ -37,14 +37,16 @@ def rates(circuit: Circuit, inputs: np.ndarray, found: Solution) -> np.ndarray:
 
 
 def test_the_saddle_of_three_neurons_is_left() -> None:
-    # Stable points by hand: x – h – y with weights .5 and 2 leaks has h = −.936 and h = .972; h = −.067 is a saddle.
+    # By hand: with weights .5 and 2 leaks, h = −.936 and .972 are stable, and h = −.067 is a saddle.
     circuit = hopfield_graph(
         [(0, 1), (1, 2)], [0.5 * LEAK, 2 * LEAK], inputs=[0], outputs=[2], activation="tanh", leak=LEAK
     )
     found = aep.operating_point(circuit, [[0.4], [0.0]])
     h = found.voltages[:, circuit.node("s1")]
     assert min(abs(h[0] - 0.972), abs(h[0] + 0.936)) < 1e-3
-    assert (np.abs(h) > 0.5).all() and found.stable is not None and found.stable.all()
+    assert (np.abs(h) > 0.5).all()
+    assert found.stable is not None
+    assert found.stable.all()
     assert (stability(found) < 0.0).all()
     assert [attempt.name for attempt in found.trace] == ["leaving unstable points"]
 
@@ -98,7 +100,8 @@ def test_an_oscillator_rests_at_its_centre_with_a_word() -> None:
     circuit = aep.spice.from_netlist(text + ".op\n.end\n")
     with pytest.warns(UnstableWarning, match=r"oscillates at .* Hz"):
         found = aep.operating_point(circuit)
-    assert found.stable is not None and not found.stable.any()
+    assert found.stable is not None
+    assert not found.stable.any()
     # Eigenvalues of the ring: g (−1 + 4 e^{iπ/3}), real part g (2 − 1).
     assert stability(found, 1e-12)[0] == pytest.approx(1e-4 / 1e-12, rel=1e-6)
 
@@ -115,6 +118,7 @@ def test_ideal_amplifiers_in_negative_feedback_are_stable_at_every_gain(gain: fl
         ("d", "0", Resistor(conductance=1 / 4.7e3)),
         ("out", "g", Diode()),
         ("g", "0", Resistor(conductance=1e-6)),
+        ("ref", "0", Resistor(conductance=1e-3)),
         inputs=["in", "ref"],
     )
     share = (1 / r2) / (1 / r1 + 1 / r2)

@@ -165,7 +165,7 @@ def _follow(
     brief = replace(options, max_iterations=min(_BRIEF, options.max_iterations))
     around = np.minimum(1.0, np.maximum(1e-3, np.abs(x[:, :nodes]).max(axis=1, initial=0.0)))
     target = x + _PUSH * around[:, None] * push
-    bound = _FAR * np.maximum(around, np.abs(system.known).max(axis=1, initial=0.0))
+    bound = _FAR * np.maximum(1.0, np.abs(system.known).max(axis=1, initial=0.0))
     step = _SHORT / float(pace.max())
     longest, shortest = _LONGEST / float(pace.min()), 1e-6 * step
     iterations, last = np.zeros(len(x), dtype=np.int64), np.full(len(x), np.inf)
@@ -209,4 +209,4 @@ def _warn(system: System, modes: Modes, rows: Index, batch: int) -> None:
 
 _BRIEF = 60
 _LONGEST = 1e6  # last steps, in the time constants of the slowest mode that grows
-_FAR = 1e3  # voltages, relative to those around, at which a sample has left for infinity
+_FAR = 1e3  # voltages, relative to the sources' or 1 V, at which a sample has left for infinity
