@@ -146,15 +146,6 @@ class Device(ABC):
                 faults.append(Fault(names[e], f"{key} = {array.flat[e]:g}{_unit(info)} {_range_text(info)}"))
         return faults
 
-    @classmethod
-    def passive(cls, p: Values) -> bool:
-        """Return whether no change of voltages ever draws power from these elements: Σ Δv Δi ≥ 0, wherever.
-
-        A circuit of such elements has one operating point, at which the leaky integrator stays, so that
-        nobody need look for others. A device that cannot promise it says ``False``.
-        """
-        return False
-
     def __post_init__(self) -> None:
         if not hasattr(self, "kind"):
             name = type(self).__name__
@@ -312,11 +303,6 @@ class OnePort(Device):
         """Return a lower bound (E,) [S] of the slope di/dv anywhere."""
         return np.zeros(np.shape(next(iter(p.values()))))
 
-    @classmethod
-    def passive(cls, p: Values) -> bool:
-        """See :meth:`Device.passive`: true unless the slope may be negative."""
-        return bool(np.all(cls.least_slope(p) >= 0.0))
-
     @staticmethod
     def conducts(p: Values) -> NDArray[np.bool_]:
         """Return which elements carry a direct current that depends on their voltage."""
@@ -426,11 +412,6 @@ class Constraint(Device):
     """Index of the child pin; the parent is the other one."""
     reversible: ClassVar[bool] = False
     """Whether parent and child may be exchanged (true for a source, not for an amplifier)."""
-
-    @classmethod
-    def passive(cls, p: Values) -> bool:
-        """See :meth:`Device.passive`: a source holds voltages apart; of an amplifier the circuit decides."""
-        return True
 
     @classmethod
     def _lacking(cls) -> list[str]:

@@ -59,10 +59,6 @@ class IdealDiode(MultiPort):
         return np.where(v <= p["threshold"], 0.0, np.inf)
 
     @classmethod
-    def passive(cls, p: Values) -> bool:
-        return True
-
-    @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
         return ((0, 1),)
 

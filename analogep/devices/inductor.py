@@ -35,10 +35,6 @@ class Inductor(MultiPort):
         return out
 
     @classmethod
-    def passive(cls, p: Values) -> bool:
-        return True
-
-    @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
         return ((0, 1),)
 

@@ -60,10 +60,6 @@ class Switch(MultiPort):
         return {"closed": state, "hysteresis": np.full_like(state, np.inf)}
 
     @classmethod
-    def passive(cls, p: Values) -> bool:
-        return True  # in each of its states, and their jump has no slope
-
-    @classmethod
     def conducting_pins(cls) -> tuple[tuple[int, int], ...]:
         return ((0, 1),)
 

@@ -70,7 +70,7 @@ def monotone(circuit: Circuit) -> bool:
     """Return whether the devices alone say that the circuit has one operating point, and a stable one."""
     kept: bool | None = circuit.derived.get("monotone")
     if kept is None:
-        kept = not circuit.transconductances and all(b.device.passive(b.values) for b in circuit.banks)
+        kept = not circuit.transconductances and all(b.device.passive for b in circuit.banks)
         amplifiers = [b for b in circuit.constraint_banks if not b.device.reversible]  # type: ignore[attr-defined]
         if kept and amplifiers:
             scale = energy_scale(circuit)
