@@ -36,6 +36,10 @@ def volts(most: float = 3.0) -> st.SearchStrategy[float]:
 # --- devices ------------------------------------------------------------------------------------------
 
 
+OVERLAPS = ("source_overlap", "drain_overlap", "bulk_overlap")
+JUNCTIONS = ("drain_capacitance", "source_capacitance", "drain_sidewall", "source_sidewall")
+
+
 def transistors(sign: float) -> st.SearchStrategy[dict[str, float]]:
     """MOSFETs of one polarity, of the enhancement and the depletion type."""
     return st.fixed_dictionaries(
@@ -51,6 +55,13 @@ def transistors(sign: float) -> st.SearchStrategy[dict[str, float]]:
             "gmin": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
             "temperature": st.floats(200.0, 400.0),
             "gate_voltage": st.one_of(st.just(0.0), volts()),
+            **{key: st.one_of(st.just(0.0), decades(1e-12, 1e-9)) for key in OVERLAPS},
+            **{key: st.one_of(st.just(0.0), decades(1e-16, 1e-12)) for key in JUNCTIONS},
+            "bulk_potential": st.floats(0.5, 1.0),
+            "bottom_grading": st.floats(0.2, 0.6),
+            "sidewall_grading": st.floats(0.2, 0.6),
+            "forward_coefficient": st.floats(0.2, 0.8),
+            "oxide_thickness": st.one_of(st.just(0.0), decades(1e-9, 1e-6)),
         }
     )
 
@@ -68,6 +79,22 @@ DEVICES: dict[str, st.SearchStrategy[dict[str, float]]] = {
             "series_resistance": st.one_of(st.just(0.0), decades(1e-2, 1e8)),
             "gmin": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
             "temperature": st.floats(200.0, 400.0),
+        }
+    ),
+    "junction_diode": st.fixed_dictionaries(
+        {
+            "saturation_current": decades(1e-18, 1e-6),
+            "emission": st.floats(0.5, 2.0),
+            "gmin": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
+            "temperature": st.floats(200.0, 400.0),
+            "junction_capacitance": st.one_of(st.just(0.0), decades(1e-15, 1e-9)),
+            "junction_potential": st.floats(0.3, 1.0),
+            "grading": st.floats(0.2, 0.6),
+            "forward_coefficient": st.floats(0.2, 0.8),
+            "transit_time": st.one_of(st.just(0.0), decades(1e-12, 1e-6)),
+            "breakdown_voltage": st.one_of(st.just(0.0), decades(0.5, 50.0)),
+            "breakdown_current": st.one_of(st.just(0.0), decades(1e-12, 1e-2)),
+            "breakdown_emission": st.floats(0.5, 2.0),
         }
     ),
     "ideal_diode": st.fixed_dictionaries({"threshold": volts()}),
@@ -208,6 +235,15 @@ class _Sketch:
             else:
                 values["series_resistance"] = self.draw(decades(1.0, 1e4))
             self.add("diode", *self.draw(st.sampled_from([(a, b), (b, a)])), **values)
+
+    def add_junction_diode(self) -> None:
+        if len(self.open) > 1:
+            a, b = self.two()
+            middle = self.fresh()
+            self.resistor(middle, b)
+            self.add(
+                "junction_diode", *self.draw(st.permutations([a, middle])), **self.draw(DEVICES["junction_diode"])
+            )
 
     def add_ideal_diode(self) -> None:
         a, b = self.some(), self.fresh()

@@ -22,6 +22,7 @@ from analogep.devices import (
     Device,
     Diode,
     IdealDiode,
+    JunctionDiode,
     Mosfet,
     MultiPort,
     OnePort,
@@ -29,6 +30,7 @@ from analogep.devices import (
     Switch,
 )
 from analogep.devices.base import Primitive
+from analogep.devices.junction_diode import knee_voltage
 from analogep.errors import CircuitError
 from analogep.solve import operating_point
 
@@ -364,6 +366,10 @@ def multi_port_cases(draw: Any, device: type[MultiPort]) -> tuple[dict[str, np.n
     if device is Switch:
         control = z[..., 2] - z[..., 3] - p["threshold"]
         assume(np.all(np.abs(np.abs(control) - p["hysteresis"]) > 1e-2))
+    if device is JunctionDiode:  # where the current jumps by Is or less, and the slope's derivative jumps
+        v = z[..., 0] - z[..., 1]
+        width = p["emission"] * p["temperature"] * BOLTZMANN / ELEMENTARY_CHARGE
+        assume(np.all(np.abs(v + 3 * width) > 1e-5) and np.all(np.abs(v + knee_voltage(p)) > 1e-5))
     if device is IdealDiode:
         switch = z[..., 2] + IdealDiode.SCALE * (z[..., 0] - z[..., 1] - p["threshold"])
         assume(np.all(np.abs(switch) > 1e-3))
@@ -377,7 +383,7 @@ def test_the_jacobian_is_the_derivative_of_the_stamp(device: type[MultiPort], da
     f, jac = device.stamp(z, p)
     assert f.shape == z.shape
     assert jac.shape == (*z.shape[-2:], z.shape[-1]) if device.linear else (*z.shape, z.shape[-1])
-    h = 1e-4 if not issubclass(device, Mosfet) else 1e-6
+    h = 1e-4 if not issubclass(device, (Mosfet, JunctionDiode)) else 1e-6
     bend = bending(device, p)[:, None] * h
     for j in range(z.shape[-1]):
         dz = h * np.eye(z.shape[-1])[j]

@@ -18,6 +18,7 @@ from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
 from analogep.devices.diode import Diode
 from analogep.devices.ideal_diode import IdealDiode
 from analogep.devices.inductor import Inductor
+from analogep.devices.junction_diode import JunctionDiode
 from analogep.devices.mosfet import NMOS, PMOS, Mosfet
 from analogep.devices.mutual_transconductance import MutualTransconductance
 from analogep.devices.resistor import Resistor
@@ -37,6 +38,7 @@ REGISTRY: dict[str, type[Device]] = {
         VoltageSource,
         CurrentSource,
         Diode,
+        JunctionDiode,
         IdealDiode,
         SinhResistor,
         TanhNeuron,
@@ -102,6 +104,7 @@ __all__ = [
     "Diode",
     "IdealDiode",
     "Inductor",
+    "JunctionDiode",
     "Mosfet",
     "MultiPort",
     "MutualTransconductance",

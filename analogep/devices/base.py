@@ -207,7 +207,8 @@ class Primitive:
         Node names; in SPICE order.
     args
         What follows the nodes: numbers, names of controlling sources, an expression for ``B``; length and
-        width [m] of a MOSFET; ``on`` or ``off`` of a switch.
+        width [m] of a MOSFET, and perimeters [m] of drain and source where they matter; ``on`` or ``off`` of a
+        switch.
     model
         Model type and parameters for elements that need a ``.model`` card.
     temperature

@@ -12,14 +12,14 @@ import numpy as np
 from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, OnePort, Primitive, Values, parameter
 
-_MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
+MAX_EXPONENT = 600.0  # beyond it the law is continued linearly: far past any current that can flow
 LOAD_TOLERANCE = 1e-3
 """Of a load point, relative to |w| + nV_T: it is a point of contact and no result."""
 
 
 @dataclass(frozen=True)
 class Diode(OnePort):
-    """Shockley diode as ngspice solves it (level 1, static part, no breakdown).
+    """Shockley diode as ngspice solves it (level 1, static part).
 
     With the junction voltage w and nV_T = ``emission`` · k``temperature``/q::
 
@@ -29,6 +29,7 @@ class Diode(OnePort):
 
     Complex voltages take the piece on which their real part lies, or :meth:`continued` a given one.
     ``gmin`` is the junction's explicit shunt; simulators add their own unless told the same value.
+    A :class:`~analogep.devices.JunctionDiode` adds stored charge and breakdown.
     ``saturation_current`` is the value at ``temperature`` (no further temperature law is applied).
 
     Source: ngspice manual, section "Diode model", and its reverse branch as described in PHYSICS of SPICE3.
@@ -50,14 +51,14 @@ class Diode(OnePort):
         if np.iscomplexobj(v):
             return Diode.continued(v, p, v.real)
         w = _junction_voltage(v, p)
-        i, g = _junction(w, p)
+        i, g = junction_law(w, p)
         return i, g / (1.0 + p["series_resistance"] * g)
 
     @classmethod
     def continued(cls, v: Array, p: Values, at: Array) -> tuple[Array, Array]:
         resistance, near = p["series_resistance"], _junction_voltage(at, p)
         w = _descend(v, near, p, 1e-15, near)
-        i, g = _junction(w, p, near)
+        i, g = junction_law(w, p, near)
         return i, g / (1.0 + resistance * g)
 
     @staticmethod
@@ -67,13 +68,13 @@ class Diode(OnePort):
         edge = -3.0 * nvt
         above = np.maximum(w, edge)
         x = above / nvt
-        past = np.maximum(x - _MAX_EXPONENT, 0.0)  # on the linear continuation, its integral
-        grown = np.expm1(np.minimum(x, _MAX_EXPONENT)) + math.exp(_MAX_EXPONENT) * past * (1.0 + 0.5 * past)
+        past = np.maximum(x - MAX_EXPONENT, 0.0)  # on the linear continuation, its integral
+        grown = np.expm1(np.minimum(x, MAX_EXPONENT)) + math.exp(MAX_EXPONENT) * past * (1.0 + 0.5 * past)
         shockley = saturation * (nvt * grown - above)
         below = np.minimum(w, edge)
         a3 = (3.0 * nvt / math.e) ** 3
         reverse = saturation * (-(below - edge) + 0.5 * a3 * (below**-2 - edge**-2))
-        i, _ = _junction(w, p)
+        i, _ = junction_law(w, p)
         ohmic = 0.5 * p["series_resistance"] * i * i
         return shockley + reverse + 0.5 * gmin * w * w + ohmic
 
@@ -147,7 +148,7 @@ def limit_junction(v_new: Array, v_old: Array, nvt: Array, critical: Array) -> A
     return np.where(steep, np.where(v_old > 0, grown, fresh), v_new)
 
 
-def _junction(w: Array, p: Values, at: Array | None = None) -> tuple[Array, Array]:
+def junction_law(w: Array, p: Values, at: Array | None = None) -> tuple[Array, Array]:
     """Return current and slope of the bare junction at its own voltage ``w``.
 
     A complex one takes the piece on which the real voltage ``at`` lies.
@@ -156,10 +157,10 @@ def _junction(w: Array, p: Values, at: Array | None = None) -> tuple[Array, Arra
     x = w / nvt
     real = x if at is None else at / nvt
     if at is None:
-        clipped, past = np.clip(x, -3.0, _MAX_EXPONENT), np.maximum(x - _MAX_EXPONENT, 0.0)
+        clipped, past = np.clip(x, -3.0, MAX_EXPONENT), np.maximum(x - MAX_EXPONENT, 0.0)
     else:
-        clipped = np.where(real > -3.0, np.where(real < _MAX_EXPONENT, x, _MAX_EXPONENT), -3.0)
-        past = np.where(real < _MAX_EXPONENT, 0.0, x - _MAX_EXPONENT)
+        clipped = np.where(real > -3.0, np.where(real < MAX_EXPONENT, x, MAX_EXPONENT), -3.0)
+        past = np.where(real < MAX_EXPONENT, 0.0, x - MAX_EXPONENT)
     grown = np.exp(clipped)
     g = saturation * grown / nvt
     i = saturation * np.expm1(clipped) + g * nvt * past
@@ -186,10 +187,10 @@ def _junction_voltage(v: Array, p: Values, tolerance: float = 1e-15) -> Array:
 
 
 def _descend(v: Array, w: Array, p: Values, tolerance: float, at: Array | None = None) -> Array:
-    """Run Newton's method on v = w + Rs i(w) from ``w``; ``at`` as for :func:`_junction`."""
+    """Run Newton's method on v = w + Rs i(w) from ``w``; ``at`` as for :func:`junction_law`."""
     resistance, nvt = p["series_resistance"], junction_width(p)
     for _ in range(100):
-        i, g = _junction(w, p, at)
+        i, g = junction_law(w, p, at)
         step = (w + resistance * i - v) / (1.0 + resistance * g)
         w = w - step
         if np.all(np.abs(step) <= tolerance * (np.abs(w) + nvt)):

@@ -12,9 +12,9 @@ import numpy as np
 
 from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
-from analogep.devices.diode import limit_junction
-
-_MAX_EXPONENT = 600.0  # beyond it a junction is continued linearly, as the diode's is
+from analogep.devices.depletion import FORWARD, GRADING
+from analogep.devices.diode import MAX_EXPONENT, limit_junction
+from analogep.devices.meyer import STORED, Charges, channel, stores
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Mosfet(MultiPort, ABC):
     ``gate_voltage`` is a voltage in series with the gate, such as a floating gate stores: the trainable
     parameter of a transistor. All values hold at ``temperature``; no temperature law is applied. Defaults are
     SPICE's.
+
+    Over time it also stores charge, none by default: in overlaps of the gate, in the depletion layers of the bulk
+    junctions (:func:`~analogep.devices.depletion.depletion`), and in Meyer's capacitances of the channel
+    (:func:`~analogep.devices.meyer.channel`), whose oxide is ``oxide_thickness`` thick.
+    At rest it has no effect.
 
     Source: Shichman & Hodges 1968, IEEE JSSC 3(3); ngspice manual, section "MOSFET models (level 1)".
     """
@@ -61,7 +66,65 @@ class Mosfet(MultiPort, ABC):
     gmin: float = parameter("S", "shunt conductance of the bulk junctions", default=1e-15, low=0.0)
     temperature: float = parameter("K", "device temperature", default=NOMINAL_TEMPERATURE, low=0.0, low_open=True)
     gate_voltage: float = parameter("V", "voltage in series with the gate", default=0.0, trainable=True)
+    source_overlap: float = parameter("F/m", "overlap CGSO of gate and source, per width", default=0.0, low=0.0)
+    drain_overlap: float = parameter("F/m", "overlap CGDO of gate and drain, per width", default=0.0, low=0.0)
+    bulk_overlap: float = parameter("F/m", "overlap CGBO of gate and bulk, per length", default=0.0, low=0.0)
+    drain_capacitance: float = parameter("F", "bulk-drain capacitance CBD at 0 V", default=0.0, low=0.0)
+    source_capacitance: float = parameter("F", "bulk-source capacitance CBS at 0 V", default=0.0, low=0.0)
+    drain_sidewall: float = parameter("F", "sidewall's bulk-drain capacitance CJSW·PD", default=0.0, low=0.0)
+    source_sidewall: float = parameter("F", "sidewall's bulk-source capacitance CJSW·PS", default=0.0, low=0.0)
+    bulk_potential: float = parameter("V", "bulk junction potential PB", default=0.8, low=0.0, low_open=True)
+    bottom_grading: float = parameter("1", "grading coefficient MJ", default=0.5, low=0.0, high=GRADING)
+    sidewall_grading: float = parameter("1", "grading coefficient MJSW", default=0.5, low=0.0, high=GRADING)
+    forward_coefficient: float = parameter(
+        "1", "share FC of PB above which a junction's capacitance is a line", default=0.5, low=0.0, high=FORWARD
+    )
+    oxide_thickness: float = parameter(
+        "m", "thickness TOX of the gate's oxide, 0 for a channel without capacitance", default=0.0, low=0.0
+    )
     control: tuple[str, str] | None = None
+
+    @classmethod
+    def charge(cls, z: Array, p: Values) -> tuple[Array, Array] | None:
+        """Return the charge of overlaps and bulk junctions; what the channel takes derives from none."""
+        if not stores(p):
+            return None
+        found = cls._kept(z, p)
+        return cls.polarity * found.q, found.slope
+
+    @classmethod
+    def charge_step(cls, z: Array, z_from: Array, p: Values) -> tuple[Array, Array] | None:
+        if not stores(p):
+            return None
+        found = cls._kept(z, p)
+        found.q -= cls._kept(z_from, p).q
+        if np.any(p["oxide_thickness"]):
+            before, _ = cls._channel(z_from, p)
+            found.add_channel(cls.polarity * z, cls.polarity * z_from, before, cls._channel(z, p))
+        return cls.polarity * found.q, found.slope
+
+    @classmethod
+    def _kept(cls, z: Array, p: Values) -> Charges:
+        own = cls._as_n_channel(z, p)
+        found = Charges(own.shape)
+        found.add_fixed(own, p)
+        found.add_junctions(own, p)
+        return found
+
+    @classmethod
+    def _channel(cls, z: Array, p: Values) -> tuple[Array, Array]:
+        """Return Meyer's capacitances and their slopes at voltages of the n-channel that stands for it."""
+        own = cls._as_n_channel(z, p)
+        low, threshold = np.minimum(own[..., 0], own[..., 1]), cls.polarity * p["threshold"]
+        v_bs = own[..., 3] - low
+        lean = p["body_effect"] * _root(v_bs, p["surface_potential"])[1]
+        return channel(own[..., 2] - low - _turn_on(v_bs, threshold, p), lean, own, p)
+
+    @classmethod
+    def _as_n_channel(cls, z: Array, p: Values) -> Array:
+        shift = np.array([0.0, 0.0, 1.0, 0.0]) * p["gate_voltage"][..., None]
+        out: Array = cls.polarity * (z + shift)
+        return out
 
     @classmethod
     def stamp_gradient(cls, z: Array, p: Values) -> dict[str, Array]:
@@ -89,7 +152,7 @@ class Mosfet(MultiPort, ABC):
     @classmethod
     def spice(cls, name: str, nodes: tuple[str, ...], p: Mapping[str, float]) -> list[Primitive]:
         drain, source, gate, bulk = nodes
-        card = (
+        card: tuple[tuple[str, float], ...] = (
             ("level", 1.0),
             ("vto", p["threshold"]),
             ("kp", p["transconductance"]),
@@ -104,7 +167,10 @@ class Mosfet(MultiPort, ABC):
             inner = f"M{name}_gate"
             series = [Primitive("V", f"{name}_gate", (inner, gate), (p["gate_voltage"],))]
             gate = inner
-        size = (p["length"], p["width"])
+        size: tuple[float, ...] = (p["length"], p["width"])
+        if any(p[key] > 0.0 for key in STORED):
+            card = (*card, *_charge_card(p))
+            size = (*size, *(p[key] for key in ("drain_sidewall", "source_sidewall")))
         kind = cls.kind.upper()
         transistor = Primitive("M", name, (drain, gate, source, bulk), size, (kind, card), p["temperature"])
         return [*series, transistor]
@@ -140,6 +206,23 @@ class PMOS(Mosfet):
     @staticmethod
     def limit(z_new: Array, z_old: Array, p: Values) -> Array:
         return _limit(-1.0, z_new, z_old, p)
+
+
+def _charge_card(p: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """Return model parameters of a transistor that stores charge; its perimeters then are the sidewalls in F."""
+    return (
+        ("cgso", p["source_overlap"]),
+        ("cgdo", p["drain_overlap"]),
+        ("cgbo", p["bulk_overlap"]),
+        ("cbd", p["drain_capacitance"]),
+        ("cbs", p["source_capacitance"]),
+        ("cjsw", 1.0),
+        ("pb", p["bulk_potential"]),
+        ("mj", p["bottom_grading"]),
+        ("mjsw", p["sidewall_grading"]),
+        ("fc", p["forward_coefficient"]),
+        ("tox", p["oxide_thickness"]),
+    )
 
 
 def _stamp(sign: float, z: Array, p: Values) -> tuple[Array, Array]:
@@ -235,11 +318,11 @@ def _junction(v: Array, p: Values) -> tuple[Array, Array]:
     """Return current and slope of a bulk junction: MOS1's, whose reverse branch is −Is + gmin v."""
     width, saturation, gmin = thermal_voltage(p["temperature"]), p["saturation_current"], p["gmin"]
     x = v / width
-    clipped = np.clip(x, -3.0, _MAX_EXPONENT)
+    clipped = np.clip(x, -3.0, MAX_EXPONENT)
     reverse = x <= -3.0
     g = np.where(reverse, 0.0, saturation * np.exp(clipped) / width)
     i = np.where(reverse, -saturation, saturation * np.expm1(clipped))
-    return i + g * width * np.maximum(x - _MAX_EXPONENT, 0.0) + gmin * v, g + gmin
+    return i + g * width * np.maximum(x - MAX_EXPONENT, 0.0) + gmin * v, g + gmin
 
 
 def _limit_gate(new: Array, old: Array, on: Array) -> Array:

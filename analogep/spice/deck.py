@@ -27,6 +27,7 @@ LETTERS: dict[str, str] = {
     "voltage_source": "V",
     "current_source": "I",
     "diode": "D",
+    "junction_diode": "D",
     "vcvs": "E",
     "vccs": "G",
     "nmos": "M",

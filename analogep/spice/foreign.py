@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analogep.devices import CCCS, CCVS, REGISTRY, Switch, VoltageSource
+from analogep.devices import CCCS, CCVS, REGISTRY, Diode, JunctionDiode, Resistor, Switch, VoltageSource
 from analogep.errors import AnalogepError
 from analogep.spice.analyses import Sweep
 from analogep.spice.behaviour import behavioural_source
 from analogep.spice.builder import Builder, legal_name
 from analogep.spice.cards import Cards
 from analogep.spice.deck import LETTERS, MODELLED
-from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
+from analogep.spice.models import (
+    diode_values,
+    is_plain_diode,
+    junction_diode_values,
+    model_of,
+    mosfet_values,
+    series_resistance,
+    switch_values,
+)
 from analogep.spice.statements import Statement
 from analogep.spice.stimuli import waveform
 
-_KINDS = {letter: REGISTRY[kind] for kind, letter in LETTERS.items() if letter != "M"} | {"S": Switch}
-_ELEMENTS = frozenset(_KINDS) | {"M"}
+_KINDS = {letter: REGISTRY[kind] for kind, letter in LETTERS.items() if letter not in "DM"} | {"S": Switch}
+_ELEMENTS = frozenset(_KINDS) | {"D", "M"}
 _CONTROLLED = {"F": (CCCS, "gain"), "H": (CCVS, "transresistance")}
 
 
@@ -76,10 +84,11 @@ class ForeignReader:
             device = REGISTRY[model_of(s, self.cards).kind]
             self._add(s, device, (drain, source, gate, bulk), mosfet_values(s, self.cards))
             return
-        device = _KINDS[s.letter]
         if s.letter == "D":
-            values = diode_values(s, self.cards)
-        elif s.letter == "S":
+            self._diode(s, pins)
+            return
+        device = _KINDS[s.letter]
+        if s.letter == "S":
             values = switch_values(s, self.cards)
         elif s.letter == "R":
             if not s.value > 0:
@@ -91,6 +100,21 @@ class ForeignReader:
         self._add(s, device, pins, values)
         if s.waveform is not None:
             self._wave(s, legal_name(s.name), values)
+
+    def _diode(self, s: Statement, pins: tuple[int, ...]) -> None:
+        """Add a diode; one that stores charge or breaks down has its series resistance beside it."""
+        if is_plain_diode(s, self.cards):
+            self._add(s, Diode, pins, diode_values(s, self.cards))
+            return
+        anode, cathode = pins
+        values, resistance = junction_diode_values(s, self.cards), series_resistance(s, self.cards)
+        if resistance > 0.0:
+            inner = self.builder.nodes.fresh(f"{s.name}_junction")
+            name = legal_name(f"{s.name}_rs")
+            self.builder.lines[name.lower()] = s.line
+            self.builder.loose(Resistor, name, (anode, inner), {"conductance": 1.0 / resistance})
+            anode = inner
+        self._add(s, JunctionDiode, (anode, cathode), values)
 
     def _wave(self, s: Statement, name: str, values: dict[str, float]) -> None:
         """Note a source's waveform; its value before time zero is the DC value, unless one is given."""

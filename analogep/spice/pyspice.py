@@ -24,7 +24,7 @@ from analogep.spice.deck import (
     nudge_terms,
     transconductance_primitives,
 )
-from analogep.spice.dialects import DIALECTS, Card, celsius, number
+from analogep.spice.dialects import DIALECTS, SIZES, Card, celsius, number
 from analogep.spice.writer import to_netlist
 
 _ELEMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -130,7 +130,7 @@ def _add(netlist: Any, primitive: Primitive, models: dict[tuple[Card, float | No
         keywords["model"] = models.setdefault((primitive.model, primitive.temperature), f"{head}{len(models) + 1}")
         method = letter
         if letter == "M":
-            tail = [f"{key}={number(float(value))}" for key, value in zip("lw", primitive.args, strict=True)]
+            tail = [f"{key}={number(float(value))}" for key, value in zip(SIZES, primitive.args, strict=False)]
         else:
             tail = [str(value) for value in primitive.args]
     elif letter in _ELEMENTS:

@@ -25,7 +25,15 @@ from analogep.spice.deck import (
 )
 from analogep.spice.lexer import Line, parse_number
 from analogep.spice.metadata import VERSION, read_waveform
-from analogep.spice.models import diode_values, model_of, mosfet_values, switch_values
+from analogep.spice.models import (
+    diode_values,
+    is_plain_diode,
+    junction_diode_values,
+    model_of,
+    mosfet_values,
+    series_resistance,
+    switch_values,
+)
 from analogep.spice.statements import Statement
 from analogep.spice.stimuli import waveform
 from analogep.spice.tables import (
@@ -238,7 +246,7 @@ class SectionReader:
             raise ValueError(f"{statement.name}: the name is only a type letter")
         pins = tuple(self._node(n) for n in statement.nodes)
         if kind in _MODELLED:
-            values = _MODELLED[kind](statement, self.cards)
+            values = self._modelled(kind, statement)
             if model_of(statement, self.cards).kind != _MODEL_KINDS.get(kind, kind):
                 raise ValueError(f"{statement.name}: not a {kind}; close the section with '*@ end'")
         else:
@@ -254,6 +262,18 @@ class SectionReader:
             self.builder.stored[name] = statement.extras["ic"]
         self.builder.lines[name.lower()] = statement.line
         block.add(name, pins, values)
+
+    def _modelled(self, kind: str, statement: Statement) -> dict[str, float]:
+        """Return what a line's model means for a device of ``kind``; raise ValueError if it means more."""
+        values = _MODELLED[kind](statement, self.cards)
+        if kind == "diode" and not is_plain_diode(statement, self.cards):
+            raise ValueError(
+                f"{statement.name}: its model stores charge or breaks down, which no {kind} does; move the line "
+                "behind '*@ end'"
+            )
+        if kind == "junction_diode" and series_resistance(statement, self.cards) != 0.0:
+            raise ValueError(f"{statement.name}: no {kind} has rs; set it to 0, or move the line behind '*@ end'")
+        return values
 
     def _wave(self, statement: Statement, noted: Waveform | None) -> Waveform:
         """Return the waveform of a source: that of the comment before it, if there is one."""
@@ -318,7 +338,7 @@ class SectionReader:
         if primitive.model is None:
             return True
         assert primitive.temperature is not None
-        found = _MODELLED[kind](statement, self.cards)
+        found = self._modelled(kind, statement)
         if model_of(statement, self.cards).kind != _MODEL_KINDS.get(kind, kind):
             return False
         if kind == "diode":  # its series resistance may be an element of its own
@@ -327,8 +347,14 @@ class SectionReader:
         return same and abs(found["temperature"] - primitive.temperature) <= 1e-12 * primitive.temperature
 
 
-_MODELLED = {"diode": diode_values, "nmos": mosfet_values, "pmos": mosfet_values, "switch": switch_values}
+_MODELLED = {
+    "diode": diode_values,
+    "junction_diode": junction_diode_values,
+    "nmos": mosfet_values,
+    "pmos": mosfet_values,
+    "switch": switch_values,
+}
 """What a line with a model means, by kind of device."""
 
-_MODEL_KINDS = {"diode": "d", "switch": "sw"}
+_MODEL_KINDS = {"diode": "d", "junction_diode": "d", "switch": "sw"}
 """Model types, where they are not called as the device."""

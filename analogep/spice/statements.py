@@ -76,7 +76,9 @@ class Statement:
         if self.letter == "D":
             return True
         if self.letter == "M":
-            return numbers == [self.extras.get("l", 1e-4), self.extras.get("w", 1e-4)]
+            defaults = {"l": 1e-4, "w": 1e-4, "pd": 0.0, "ps": 0.0}
+            own = [self.extras.get(key, value) for key, value in defaults.items()]
+            return own == [*numbers, *[0.0] * (len(own) - len(numbers))]
         if self.letter == "S":
             return names == ["on" if self.extras.get("closed") else "off"]
         return names == ([self.reference] if self.reference else []) and (not numbers or numbers == [self.value])
@@ -242,15 +244,17 @@ def _transistor(words: Words, letter: str, name: str, line: Line) -> Statement:
     for key, value in words.pairs(flags=("off",)).items():  # "off" is a hint for the first iteration
         if key in ("l", "w") and not value > 0:
             raise ValueError(f"{key} must be positive")
-        if key in ("l", "w", "temp"):
+        if key in ("ad", "as", "pd", "ps") and value < 0.0:
+            raise ValueError(f"{key} = {value:g} must be zero or more")
+        if key in ("l", "w", "temp", "ad", "as", "pd", "ps"):
             extras[key] = value
-        elif key not in _JUNCTION_SIZES and not (key == "m" and value == 1.0):
+        elif key not in _SQUARES and not (key == "m" and value == 1.0):
             raise ValueError(f"parameter {key} is not supported")
     return Statement(letter, name, nodes, reference=model, extras=extras, line=line.number)
 
 
-_JUNCTION_SIZES = frozenset({"ad", "as", "pd", "ps", "nrd", "nrs"})
-"""They scale model parameters that must be zero here."""
+_SQUARES = frozenset({"nrd", "nrs"})
+"""They scale a model parameter that must be zero here."""
 
 
 def _switch(words: Words, letter: str, name: str, line: Line) -> Statement:

@@ -17,6 +17,9 @@ from analogep.devices.base import Primitive
 Card = tuple[str, tuple[tuple[str, float], ...]]
 """Model type and parameters of a ``.model`` card."""
 
+SIZES = ("l", "w", "pd", "ps")
+"""What the numbers of a MOSFET are called, in their order; the perimeters may be left out."""
+
 
 def number(value: float) -> str:
     """Return a literal that reads back to the same double; never a suffix, since ``M`` means milli."""
@@ -29,7 +32,7 @@ def words(primitive: Primitive, model: str | None) -> list[str]:
     middle = [] if model is None else [model]
     args = [a if isinstance(a, str) else number(a) for a in primitive.args]
     if primitive.letter == "M":
-        args = [f"{key}={value}" for key, value in zip("lw", args, strict=True)]
+        args = [f"{key}={value}" for key, value in zip(SIZES, args, strict=False)]
     if primitive.waveform is not None:
         keyword, numbers = primitive.waveform
         args = ["dc", *args, f"{keyword}({' '.join(map(number, numbers))})"]
