@@ -98,7 +98,7 @@ class Diode(OnePort):
         """
         resistance = p["series_resistance"]
         w = _junction_voltage(v, p)
-        i, g = _junction(w, p)
+        i, g = junction_law(w, p)
         shot = (i - p["gmin"] * w + 2.0 * p["saturation_current"]) / (2.0 * junction_width(p))
         return (shot + p["gmin"] + resistance * g * g) / (1.0 + resistance * g) ** 2
 
