@@ -88,6 +88,10 @@ class OptionWarning(AnalogepWarning):
     """Options of a netlist that have no effect on the native solver."""
 
 
+class ScriptWarning(AnalogepWarning):
+    """Commands of a netlist's script whose results are not shown."""
+
+
 class GradientWarning(AnalogepWarning):
     """An estimate of a gradient is less than it seems: lost in rounding, or zero because outputs cannot move."""
 

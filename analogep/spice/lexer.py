@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analogep.errors import Fault
-from analogep.spice.control import dot_line
+from analogep.spice.control import Script, makes_vectors
 from analogep.spice.metadata import CONTINUED, MARK
 
 _NUMBER = re.compile(
@@ -67,6 +67,8 @@ class Source:
     def __init__(self, name: str) -> None:
         self.name = name
         self.faults: list[Fault] = []
+        self.undone: dict[str, Place] = {}
+        """Commands of scripts that change no voltage and are not done here, and where they stand."""
 
     def fault(self, place: Place | None, what: str) -> None:
         """Note a fault at a place, or of the netlist as a whole."""
@@ -136,6 +138,7 @@ def _is_odd(c: str) -> bool:
 def _outside_control(physical: list[str], source: Source, file: str | None) -> Iterator[tuple[Place, str]]:
     opened: Place | None = None
     name, start = (source.name, 1) if file is None else (file, 0)
+    script = Script()
     for number, raw in enumerate(physical[start:], start=start + 1):
         line = raw.strip(_BLANKS)
         word = line[:9].lower().split(maxsplit=1)[:1]
@@ -144,12 +147,15 @@ def _outside_control(physical: list[str], source: Source, file: str | None) -> I
                 opened = None
                 continue
             try:
-                if meant := dot_line(_TRAILING.split(line, maxsplit=1)[0].strip(_BLANKS)):
+                command = _TRAILING.split(line, maxsplit=1)[0].strip(_BLANKS)
+                if meant := script.dot_line(command, line.partition(";")[2]):
                     yield Place(name, number), meant
+                elif makes_vectors(command):
+                    source.undone[command.split()[0]] = Place(name, number)
             except ValueError as error:
                 source.fault(Place(name, number), str(error))
         elif word == [".control"]:
-            opened = Place(name, number)
+            opened, script = Place(name, number), Script()
         else:
             yield Place(name, number), line
     if opened:

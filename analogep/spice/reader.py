@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import InputError, OptionWarning
+from analogep.errors import InputError, OptionWarning, ScriptWarning
 from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.spice.analyses import Analysis, OperatingPoint
@@ -178,6 +178,14 @@ def read_netlist(
     circuit = builder.circuit()
     array = None if voltages is None else np.array([voltages], float).reshape(1, -1)
     renamed = builder.nodes.renamed
+    if origin.undone:
+        where = next(iter(origin.undone.values()))
+        warnings.warn(
+            f"{where}: {', '.join(origin.undone)} in .control is not done here: voltages of nodes are shown, no "
+            "vectors made of them",
+            ScriptWarning,
+            stacklevel=2,
+        )
     if cards.idle:
         where = next(iter(cards.idle.values()))
         warnings.warn(

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from analogep.errors import NetlistError, OptionWarning
+from analogep.errors import NetlistError, OptionWarning, ScriptWarning
 from analogep.spice.reader import Netlist, read_netlist
 from analogep.spice.run import Result, run_netlist
 
@@ -165,6 +165,25 @@ def test_analyses_of_a_script_are_done() -> None:
 def test_commands_that_are_not_done_are_faults_with_their_line(command: str) -> None:
     with pytest.raises(NetlistError, match=f"<netlist>:5: '{command.split()[0]}' in .control is not done"):
         netlist("V1 1 0 1", "R1 1 0 1k", ".control", command, "op", ".endc")
+
+
+def test_what_ngspice_takes_for_a_comment_in_a_script_is_no_analysis() -> None:
+    with pytest.raises(NetlistError, match=r"<netlist>:5: 'tran 1u 1m' behind ; in \.control"):
+        netlist("V1 1 0 1", "R1 1 0 1k", ".control", "op ; print v(1) ; tran 1u 1m", ".endc")
+    (point,) = results("V1 1 0 1", "R1 1 0 1k", ".control", "op ; the only one", "print v(1); and shown", ".endc")
+    assert at(point, "1") == 1.0
+
+
+def test_an_analysis_within_a_choice_is_a_fault_and_set_takes_options() -> None:
+    with pytest.raises(NetlistError, match=r"<netlist>:6: 'op' within if in \.control"):
+        netlist("V1 1 0 1", "R1 1 0 1k", ".control", "if 1", "op", "end", ".endc")
+    script = [".control", "set numdgt=9 reltol=1e-5", "op", "if 1", "print v(1)", "else", "quit", "end", ".endc"]
+    assert netlist("V1 1 0 1", "R1 1 0 1k", *script).options == {"reltol": 1e-5}
+
+
+def test_vectors_of_a_script_are_named() -> None:
+    with pytest.warns(ScriptWarning, match="<netlist>:6: let in .control is not done"):
+        results("V1 1 0 1", "R1 1 0 1k", ".control", "op", "let x = v(1)*2", "print x", ".endc")
 
 
 # --- options and times -----------------------------------------------------------------------------------
