@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 _BISECTIONS = 50
 _CLOSE = 1e-3  # of the tolerance, between which a change is caught
-_MANY = 40  # changes of an element in a row that make one look at it
+_MANY = 30  # changes of an element in a row that make one look at it
 _FEW = 100.0  # tolerances
 _FADED = 0.2  # of moves and intervals
 

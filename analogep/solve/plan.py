@@ -61,7 +61,13 @@ class Plan:
 
     def local_unknowns(self, circuit: Circuit, b: int) -> Index:
         """Return the unknown behind each local variable of multi-port bank ``b``, (E, L); −1 if known."""
-        return _local_unknowns(circuit, self.unknown, self.branch_start, b)
+        if b not in self._locals:
+            self._locals[b] = _local_unknowns(circuit, self.unknown, self.branch_start, b)
+        return self._locals[b]
+
+    @cached_property
+    def _locals(self) -> dict[int, Index]:
+        return {}
 
     @cached_property
     def independent(self) -> Index:
