@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.crossbars import Crossbar, TransconductanceCrossbar, frozen
 from analogep.devices import Constraint, Device, Resistor, Waveform, device_name
 from analogep.errors import CircuitError, Fault, InputError
-from analogep.kinds import checked, is_numbers, shown
+from analogep.kinds import checked, is_numbers, is_whole, shown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -81,6 +81,10 @@ class Bank:
 
     def element(self, e: int) -> Device:
         """Return element ``e`` as a device instance (without its pins, and without its source's waveform)."""
+        if not is_whole(e) or not 0 <= e < self.size:
+            raise InputError(
+                f"bank {self.name} has no element {shown(e)}; its elements count from 0 to {self.size - 1}"
+            )
         return self.device(**{k: float(v[e]) for k, v in self.values.items()})
 
 
@@ -144,7 +148,14 @@ class Circuit:
         object.__setattr__(self, "banks", tuple(self.banks))
         object.__setattr__(self, "crossbars", tuple(self.crossbars))
         object.__setattr__(self, "input_nodes", frozen(self.input_nodes, np.int64))
-        object.__setattr__(self, "output_pairs", frozen(self.output_pairs, np.int64).reshape(-1, 2))
+        if self.input_nodes.ndim != 1:
+            what = f"shape {self.input_nodes.shape}; give a list of node indices, (I,)"
+            raise CircuitError("circuit", [Fault("input_nodes", what)])
+        pairs = frozen(self.output_pairs, np.int64)
+        if pairs.size % 2:
+            what = f"shape {pairs.shape}; give pairs (positive, negative) of node indices, (O, 2)"
+            raise CircuitError("circuit", [Fault("output_pairs", what)])
+        object.__setattr__(self, "output_pairs", pairs.reshape(-1, 2))
         object.__setattr__(self, "waveforms", dict(self.waveforms))
         object.__setattr__(self, "models", dict(self.models))
         object.__setattr__(self, "transconductances", tuple(self.transconductances))

@@ -35,4 +35,6 @@ def thermal_voltage(
     temperature: float | NDArray[np.float64] = NOMINAL_TEMPERATURE,
 ) -> float | NDArray[np.float64]:
     """Return the thermal voltage kT/q [V] at ``temperature`` [K], a number or an array."""
+    if isinstance(temperature, (list, tuple)):
+        temperature = np.asarray(temperature, dtype=float)
     return BOLTZMANN * temperature / ELEMENTARY_CHARGE

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.errors import CircuitError
+from analogep.errors import CircuitError, Fault
 from analogep.kinds import checked
 
 Array = NDArray[np.float64]
@@ -31,6 +31,17 @@ def given_away(array: NDArray[Any]) -> NDArray[Any]:
     """Make an array that nobody else writes to read-only, so that a circuit takes it without a copy."""
     array.flags.writeable = False
     return array
+
+
+def _require_lists(name: str, **indices: Index) -> None:
+    """Raise :class:`CircuitError` unless rows and columns are lists of nodes."""
+    faults = [
+        Fault(f"{name} {key}", f"shape {array.shape}; give a list of node indices")
+        for key, array in indices.items()
+        if array.ndim != 1
+    ]
+    if faults:
+        raise CircuitError("crossbar", faults)
 
 
 @checked(CircuitError, "crossbar")
@@ -59,6 +70,7 @@ class Crossbar:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen(self.rows, np.int64))
         object.__setattr__(self, "columns", frozen(self.columns, np.int64))
+        _require_lists(self.name, rows=self.rows, columns=self.columns)
         object.__setattr__(self, "conductance", frozen(self.conductance, float))
 
     @property
@@ -115,6 +127,7 @@ class TransconductanceCrossbar:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen(self.rows, np.int64))
         object.__setattr__(self, "columns", frozen(self.columns, np.int64))
+        _require_lists(self.name, rows=self.rows, columns=self.columns)
         object.__setattr__(self, "values", {k: frozen(v, float) for k, v in self.values.items()})
 
     @property

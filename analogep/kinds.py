@@ -161,8 +161,9 @@ def kind_of(hint: Any) -> Kind:
         return _mapping(*map(kind_of, inner))
     if origin is not None and isinstance(origin, type) and issubclass(origin, abc.Iterable):
         return _sequence(origin, kind_of(inner[0]))
-    if isinstance(hint, type):
-        return _instance(hint)
+    for cls in (hint, origin):
+        if isinstance(cls, type):
+            return _instance(cls)
     return _ANYTHING
 
 
@@ -312,7 +313,7 @@ def _sequence(origin: type, entry: Kind) -> Kind:
 
     def right(value: Any) -> bool:
         if isinstance(value, np.ndarray):
-            return value.ndim > 0 and all(map(test, value.tolist() if value.dtype.kind == "U" else value))
+            return value.ndim > 0 and exact is not str and all(map(test, value))
         known = isinstance(value, (list, tuple, range)) or (
             sets and isinstance(value, (set, frozenset, abc.KeysView, abc.ValuesView, Mapping))
         )

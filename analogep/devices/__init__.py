@@ -27,6 +27,7 @@ from analogep.devices.sources import CurrentSource, VoltageSource
 from analogep.devices.switch import Switch
 from analogep.devices.tanh_neuron import TanhNeuron
 from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
+from analogep.errors import InputError
 from analogep.kinds import checked
 
 REGISTRY: dict[str, type[Device]] = {
@@ -56,6 +57,10 @@ REGISTRY: dict[str, type[Device]] = {
 """Every device, by its ``kind``; behavioural sources, of which there is one class per expression, apart."""
 
 
+class DeviceNameError(InputError, ValueError):
+    """A name that no device has."""
+
+
 @checked()
 def device_name(device: type[Device]) -> str:
     """Return the name, without blanks, under which :func:`device_named` finds a device class."""
@@ -70,7 +75,7 @@ def device_named(name: str) -> type[Device]:
 
     Raises
     ------
-    ValueError
+    DeviceNameError
         If there is none; the message lists those that exist.
     """
     kind, _, rest = name.partition(":")
@@ -80,7 +85,7 @@ def device_named(name: str) -> type[Device]:
             return behavioural_class(expression, int(controls), voltage=base is BehaviouralVoltage)
     if name in REGISTRY:
         return REGISTRY[name]
-    raise ValueError(
+    raise DeviceNameError(
         f"{name!r} is no device; devices: {', '.join(REGISTRY)}, {Behavioural.kind}, {BehaviouralVoltage.kind}"
     )
 

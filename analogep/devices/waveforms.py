@@ -299,10 +299,13 @@ class PiecewiseLinear(Waveform):
 
     def __post_init__(self) -> None:
         for name in ("times", "values"):
+            given = getattr(self, name)
             try:
-                numbers = tuple(float(v) for v in getattr(self, name))
-            except (TypeError, ValueError):
-                fault = Fault(name, f"{getattr(self, name)!r} is not a list of numbers; give e.g. (0.0, 1e-6)")
+                numbers = tuple(float(v) for v in given if is_number(v))
+                if len(numbers) != len(given):
+                    raise TypeError
+            except TypeError:
+                fault = Fault(name, f"{shown(given)} is not a list of numbers; give e.g. (0.0, 1e-6)")
                 raise CircuitError(f"waveform {self.kind}", [fault]) from None
             object.__setattr__(self, name, numbers)
         super().__post_init__()

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import AnalogepError, InputError
-from analogep.kinds import checked
+from analogep.kinds import checked, shown
 from analogep.learning.beta import largest_safe_beta
 from analogep.learning.costs import Cost
 from analogep.learning.gradient import Gradient
@@ -26,6 +26,12 @@ _ROUNDING = 1e-9
 
 SAMPLED = 24
 """Parameters per block that finite differences visit."""
+
+
+class RowError(InputError, KeyError):
+    """A row that an audit does not have."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,14 @@ class Audit:
     errors: dict[str, Array]
     refused: dict[str, str] = field(default_factory=dict)
 
+    @checked()
     def row(self, rule: str, block: str) -> AuditRow:
-        """Return one row; raises ``KeyError`` if there is none."""
+        """Return one row; raises :class:`RowError`, a ``KeyError``, if there is none."""
         for row in self.rows:
             if row.rule == rule and row.block == block:
                 return row
-        raise KeyError((rule, block))
+        known = ", ".join(dict.fromkeys(f"{row.rule!r}, {row.block!r}" for row in self.rows)) or "none"
+        raise RowError(f"no row ({shown(rule)}, {shown(block)}); there are {known}")
 
 
 def compare_blocks(
@@ -191,6 +199,8 @@ def audit(
     }
     difference = FiniteDifference(at=at)
     wanted = [*RULES, difference.name] if rules is None else rules
+    if not len(wanted):
+        raise InputError("rules is empty; give at least one rule, or none at all for every rule")
     unknown = [rule for rule in wanted if isinstance(rule, str) and rule not in (*RULES, difference.name)]
     if unknown:
         raise InputError(f"unknown rule {unknown[0]!r}; rules: {', '.join((*RULES, difference.name))}")

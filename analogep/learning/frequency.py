@@ -64,6 +64,8 @@ class FrequencyPropagation:
     node_capacitance: float = 1e-12
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.node_capacitance < np.inf:
+            raise InputError(f"node_capacitance = {self.node_capacitance:g} F must be finite and not negative")
         if not (0 < self.beta < np.inf):
             raise InputError(f"β = {self.beta:g} S must be finite and positive")
         if not (0 < self.lag < np.inf):

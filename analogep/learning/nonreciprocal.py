@@ -82,6 +82,7 @@ class NonReciprocalEP(TwoPhases):
         """Name for tables and messages."""
         return f"non-reciprocal EP {self.variant}"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,
@@ -150,6 +151,7 @@ class VectorFieldEP(TwoPhases):
         """Name for tables and messages."""
         return f"vector field EP {self.variant}"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,
@@ -214,6 +216,7 @@ class DoubledStateEP:
         """Name for tables and messages."""
         return "doubled-state EP"
 
+    @checked()
     def gradient(
         self,
         circuit: Circuit,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.crossbars import given_away
-from analogep.errors import ConfigError, Fault
+from analogep.errors import ConfigError, Fault, InputError
 from analogep.kinds import checked, require_parts
 
 Array = NDArray[np.float64]
@@ -46,6 +46,7 @@ class Optimizer(ABC):
     def directions(self, gradient: Mapping[str, Array], state: State) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return the direction of each block and the new state."""
 
+    @checked()
     def check(self, blocks: Collection[str]) -> None:
         """Raise :class:`ConfigError` unless rates and bounds fit the trainable ``blocks``."""
         faults = []
@@ -54,14 +55,20 @@ class Optimizer(ABC):
                 if block not in blocks:
                     faults.append(Fault(block, f"{kind} for an unknown block; trainable are {', '.join(blocks)}"))
         faults += [Fault(b, "has no learning rate") for b in blocks if b not in self.rates]
+        faults += self.faults()
+        if faults:
+            raise ConfigError("optimizer", faults)
+
+    def faults(self) -> list[Fault]:
+        """Return the faults of the optimizer's own numbers."""
+        faults = []
         for block, rate in self.rates.items():
             if not (0 <= rate < np.inf):
                 faults.append(Fault(block, f"learning rate {rate:g} must be finite and non-negative"))
         for block, (low, high) in self.bounds.items():
             if not low < high:
                 faults.append(Fault(block, f"bounds ({low:g}, {high:g}) must satisfy low < high"))
-        if faults:
-            raise ConfigError("optimizer", faults)
+        return faults
 
     @checked()
     def step(
@@ -82,6 +89,14 @@ class Optimizer(ABC):
         factor
             Factor on all rates, from a schedule.
         """
+        if not 0.0 <= factor < np.inf:
+            raise InputError(f"factor = {factor:g} must be finite and not negative")
+        lacking = [block for block in parameters if block not in gradient or block not in self.rates]
+        if lacking:
+            raise InputError(f"{', '.join(lacking)}: give a gradient and a learning rate of every block")
+        faults = self.faults()
+        if faults:
+            raise ConfigError("optimizer", faults)
         directions, state = self.directions(gradient, state or {})
         new = {}
         for block, value in parameters.items():
@@ -111,11 +126,10 @@ class SGD(Optimizer):
 
     momentum: float = 0.0
 
-    def check(self, blocks: Collection[str]) -> None:
-        """Raise :class:`ConfigError` unless rates, bounds and momentum fit."""
-        super().check(blocks)
-        if not (0 <= self.momentum < 1):
-            raise ConfigError("optimizer", [Fault("momentum", f"{self.momentum:g} must be in [0, 1)")])
+    def faults(self) -> list[Fault]:
+        """Return the faults of rates, bounds and momentum."""
+        wrong = [] if 0 <= self.momentum < 1 else [Fault("momentum", f"{self.momentum:g} must be in [0, 1)")]
+        return [*super().faults(), *wrong]
 
     def directions(self, gradient: Mapping[str, Array], state: State) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return the momentum of each block; the state is the same."""
@@ -145,14 +159,13 @@ class Adam(Optimizer):
     decays: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
-    def check(self, blocks: Collection[str]) -> None:
-        """Raise :class:`ConfigError` unless rates, bounds, decays and epsilon fit."""
-        super().check(blocks)
-        faults = [Fault("decays", f"{d:g} must be in [0, 1)") for d in self.decays if not (0 <= d < 1)]
+    def faults(self) -> list[Fault]:
+        """Return the faults of rates, bounds, decays and epsilon."""
+        faults = super().faults()
+        faults += [Fault("decays", f"{d:g} must be in [0, 1)") for d in self.decays if not (0 <= d < 1)]
         if not (0 < self.epsilon < np.inf):
             faults.append(Fault("epsilon", f"{self.epsilon:g} must be finite and positive"))
-        if faults:
-            raise ConfigError("optimizer", faults)
+        return faults
 
     def directions(self, gradient: Mapping[str, Array], state: State) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return mean / (root mean square + epsilon) of each block, both freed of their start at zero.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import ConvergenceError
+from analogep.errors import ConvergenceError, InputError
 from analogep.kinds import checked
 from analogep.learning.costs import Cost, target_array
 from analogep.learning.gradient import Gradient, adjoint_products
@@ -75,6 +75,10 @@ class FiniteDifference:
 
     step: float = 1e-4
     at: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.step < np.inf:
+            raise InputError(f"step = {self.step:g} must be finite and positive, such as 1e-4")
 
     @property
     def name(self) -> str:

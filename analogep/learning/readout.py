@@ -95,8 +95,12 @@ class SoftmaxReadout:
         """W and b by the names of :data:`BLOCKS`."""
         return {WEIGHTS: self.weights, BIAS: self.bias}
 
+    @checked()
     def with_parameters(self, parameters: Mapping[str, Array]) -> SoftmaxReadout:
         """Return the readout with W and b of ``parameters``, which may hold other blocks too."""
+        lacking = [block for block in BLOCKS if block not in parameters]
+        if lacking:
+            raise InputError(f"the readout needs {', '.join(BLOCKS)}; {', '.join(lacking)} is missing")
         return replace(self, weights=parameters[WEIGHTS], bias=parameters[BIAS])
 
     def target_count(self, outputs: int) -> int:

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+from analogep.errors import InputError
 from analogep.kinds import checked, require_parts
 
 
@@ -45,6 +46,10 @@ class Exponential:
 
     decay: float
 
+    def __post_init__(self) -> None:
+        if not 0.0 < self.decay <= 1.0:
+            raise InputError(f"decay = {self.decay:g} must be above 0 and at most 1")
+
     def factor(self, epoch: int) -> float:
         """Return decay^(epoch − 1)."""
         return float(self.decay ** (epoch - 1))
@@ -67,6 +72,11 @@ class Cosine:
 
     epochs: int
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not 0.0 <= self.final <= 1.0:
+            what = "give at least one epoch and a final factor between 0 and 1"
+            raise InputError(f"epochs = {self.epochs}, final = {self.final:g}: {what}")
 
     def factor(self, epoch: int) -> float:
         """Return the factor in ``epoch``."""
@@ -91,6 +101,10 @@ class WarmUp:
 
     epochs: int
     then: Schedule
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise InputError(f"epochs = {self.epochs}; give how many epochs the rates rise, zero or more")
 
     def factor(self, epoch: int) -> float:
         """Return the factor in ``epoch``."""

@@ -45,6 +45,8 @@ class TruncatedBackprop:
     node_capacitance: float = 1e-12
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.node_capacitance < np.inf:
+            raise InputError(f"node_capacitance = {self.node_capacitance:g} F must be finite and not negative")
         if self.steps < 1:
             raise InputError(f"steps = {self.steps}; give at least one step to go back through")
         if self.step is not None and not (0 < self.step < np.inf):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import CurrentSource, Device, VoltageSource
 from analogep.errors import CircuitError, Fault
-from analogep.kinds import is_whole
+from analogep.kinds import is_numbers, is_whole, shown
 from analogep.memory import too_large
+from analogep.networks.initial import Initial
 
 Index = NDArray[np.int64]
 
@@ -132,6 +133,23 @@ def choice_fault(name: str, value: str, of: object) -> list[Fault]:
     """Return the fault of an option that is none of the words of the literal type ``of``, if it is not."""
     known = get_args(of)
     return [] if value in known else [Fault(name, f"{value!r}; use one of {', '.join(known)}")]
+
+
+def drawn(
+    name: str, initial: Initial, rng: np.random.Generator, shape: tuple[int, int], faults: list[Fault]
+) -> NDArray[np.float64]:
+    """Return what ``initial`` draws for a table of ``shape``, zeros where it gives no such table: a fault."""
+    try:
+        found = initial(rng, shape)
+    except Exception as error:  # whatever a user's function raises
+        faults.append(
+            Fault(name, f"initial fails with {type(error).__name__}: {error}; give a function of (rng, shape)")
+        )
+        return np.zeros(shape)
+    if not isinstance(found, np.ndarray) or found.shape != shape or not is_numbers(found):
+        faults.append(Fault(name, f"initial gives {shown(found)}; make it an array of shape {shape}"))
+        return np.zeros(shape)
+    return found
 
 
 def range_faults(**values: tuple[float, str]) -> list[Fault]:

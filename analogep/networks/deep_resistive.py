@@ -17,7 +17,7 @@ from analogep.circuit import Circuit, Crossbar
 from analogep.devices import BidirectionalAmplifier, Device, Diode, IdealDiode
 from analogep.errors import CircuitError, Fault
 from analogep.kinds import checked
-from analogep.networks.builder import Builder, choice_fault, size_fault
+from analogep.networks.builder import Builder, choice_fault, drawn, size_fault
 from analogep.networks.initial import Initial, positive_part
 
 Hidden = Literal["split", "pair", "linear"]
@@ -154,7 +154,7 @@ class _Builder(Builder):
                 return
             g = np.asarray(initial[name], dtype=float)
         else:
-            g = (positive_part(1e-4) if initial is None else initial)(rng, shape)
+            g = drawn(name, positive_part(1e-4) if initial is None else initial, rng, shape, self.faults)
         if g.shape != shape:
             self.faults.append(Fault(name, f"initial conductances have shape {g.shape}, expected {shape}"))
             return

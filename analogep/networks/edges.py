@@ -219,6 +219,10 @@ def _terminals(
             wanted[key] = max(int(places), 0) * each
             continue
         given[key] = np.array(places, dtype=np.int64)
+        if given[key].ndim != 1:
+            faults.append(Fault(key, f"shape {given[key].shape}; give a list of node indices"))
+            given[key] = np.zeros(0, np.int64)
+            continue
         if not len(places) or len(places) % each or not all(0 <= p < count for p in given[key]):
             what = "pairs of node indices" if each == 2 else "node indices"
             faults.append(Fault(key, f"{list(places)}; give {what} from 0 to {count - 1}"))

@@ -23,6 +23,7 @@ from analogep.networks.builder import (
     Builder,
     Index,
     choice_fault,
+    drawn,
     memory_fault,
     range_faults,
     size_fault,
@@ -102,6 +103,7 @@ def hopfield(
     if build.faults:
         raise CircuitError(build.what, build.faults)
     rng = np.random.default_rng(0) if rng is None else rng
+    initial = glorot(leak) if initial is None else initial
     keys = {"symmetric": ("transconductance",), "forward": ("forward",), "both": ("forward", "backward")}[coupling]
     depth = len(layers) - 1
     nodes = [build.nodes(f"x{i}" for i in range(layers[0]))]
@@ -116,7 +118,13 @@ def hopfield(
             if key == "backward" and alike:
                 values[key] = values["forward"]
             else:
-                values[key] = _matrix(build, f"W{k}.{key}", expected[f"W{k}.{key}"], initial or glorot(leak), rng)
+                values[key] = _matrix(
+                    build,
+                    f"W{k}.{key}",
+                    expected[f"W{k}.{key}"],
+                    glorot(leak) if initial is None else initial,
+                    rng,
+                )
         build.transconductances.append(TransconductanceCrossbar(f"W{k}", below, here, values))
         _neurons(build, str(k), here, "identity" if linear_outputs and k == depth else activation, leak, limit)
         if bias:
@@ -255,7 +263,7 @@ def _matrix(
     rng: np.random.Generator,
 ) -> Array:
     if not isinstance(initial, Mapping):
-        return initial(rng, shape)
+        return drawn(name, initial, rng, shape, build.faults)
     if name not in initial:
         build.faults.append(Fault(name, f"initial transconductances are missing; give an array {shape}"))
         return np.zeros(shape)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 import numpy as np
 
 from analogep.errors import InputError
+from analogep.kinds import is_number
 
 
 def positive(value: object, *, infinite: bool = False) -> bool:
@@ -23,7 +24,12 @@ def not_negative(value: object) -> bool:
 
 def count(value: object) -> bool:
     """Return whether a value is a whole number of one or more."""
-    return _number(value) and not isinstance(value, (float, np.floating)) and value >= 1
+    return _number(value) and not isinstance(value, (float, np.floating)) and 1 <= value < 2**63
+
+
+def word(value: object, known: Iterable[str]) -> bool:
+    """Return whether a value is one of the words that are known."""
+    return isinstance(value, str) and value in known
 
 
 def require(options: object, fields: Sequence[tuple[str, bool, str]]) -> None:
@@ -42,4 +48,4 @@ def require(options: object, fields: Sequence[tuple[str, bool, str]]) -> None:
 
 
 def _number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return is_number(value)

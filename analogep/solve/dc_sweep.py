@@ -48,10 +48,12 @@ class DCSweep:
         """Output voltages v₊ − v₋ (S, B, O) [V]."""
         return np.stack([s.outputs for s in self.solutions])
 
+    @checked()
     def voltage(self, node: str) -> Array:
         """Return the voltages (S, B) [V] of a node; raises :class:`InputError` if there is none."""
         return np.stack([s.voltage(node) for s in self.solutions])
 
+    @checked()
     def bank_currents(self, name: str) -> Array:
         """Return the currents (S, B, E) [A] of a bank; see :meth:`Solution.bank_currents`."""
         return np.stack([s.bank_currents(name) for s in self.solutions])

@@ -53,6 +53,7 @@ class LangevinTrajectory:
     times: Array
     voltages: Array
 
+    @checked()
     def voltage(self, node: str) -> Array:
         """Return the voltages (T, B) [V] of a node; raises :class:`InputError` if there is none."""
         out: Array = self.voltages[:, :, self.circuit.node(node)]

@@ -239,6 +239,7 @@ class Model:
         InputError
             If ``node_capacitance`` is negative or not finite.
         """
+        node_capacitance = float(node_capacitance)
         if not 0.0 <= node_capacitance < np.inf:
             raise InputError(
                 f"node_capacitance = {node_capacitance!r}; give a capacitance in farads, zero or more"

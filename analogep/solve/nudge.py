@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.errors import InputError
 from analogep.kinds import checked, require_parts
 
 Array = NDArray[np.float64]
@@ -89,6 +90,10 @@ class SineNudge:
 
     amplitude: Array
     frequency: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.frequency < math.inf:
+            raise InputError(f"frequency = {self.frequency:g} Hz must be finite and positive")
 
     def at(self, t: float) -> CurrentNudge:
         """Return the nudge of a moment [s]."""

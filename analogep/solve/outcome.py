@@ -30,10 +30,12 @@ def check_nudge(circuit: Circuit, nudge: Nudge | None, batch: int) -> None:
     if not count:
         raise InputError("a nudge needs outputs, and this circuit has none; name outputs when you build it")
     try:
-        current, _ = nudge.evaluate(np.zeros((batch, count)))
+        current, slope = nudge.evaluate(np.zeros((batch, count)))
         np.broadcast_to(current, (batch, count))
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise InputError(f"the nudge does not fit (batch, outputs) = {(batch, count)}: {error}") from None
+    if not (np.isfinite(current).all() and np.isfinite(slope).all()):
+        raise InputError("the nudge has currents or slopes that are not finite; check its β, targets or currents")
 
 
 def finish(

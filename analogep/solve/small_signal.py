@@ -230,11 +230,11 @@ def _incidence(model: Model, pairs: Index, factor: Array) -> Array:
 
 def _port_nodes(circuit: Circuit, ports: Sequence[Port]) -> Index:
     """Return the node indices (P, 2) of ports, plus first."""
-    if isinstance(ports, str) or not len(ports):
+    if not isinstance(ports, (list, tuple)) or not ports:
         raise InputError(f"ports = {ports!r}; give a list of at least one node name or (plus, minus) pair")
     pairs = []
     for port in ports:
-        names = (port, "0") if isinstance(port, str) else tuple(port)
+        names = (port, "0") if isinstance(port, str) else tuple(port) if isinstance(port, (list, tuple)) else ()
         if len(names) != 2 or not all(isinstance(name, str) for name in names):
             raise InputError(f"port {port!r} is neither a node name nor a (plus, minus) pair of them")
         plus, minus = (circuit.node(name) for name in names)

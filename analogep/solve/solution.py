@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve.balance import constraint_currents, is_independent, powers
 from analogep.solve.nudge import Nudge
 from analogep.solve.system import pin_currents
@@ -68,6 +69,7 @@ class Solution:
     nudge: Nudge | None = None
     stable: NDArray[np.bool_] | None = None
 
+    @checked()
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""
         return self.voltages[:, self.circuit.node(node)]
@@ -79,6 +81,7 @@ class Solution:
         out: Array = self.voltages[:, pairs[:, 0]] - self.voltages[:, pairs[:, 1]]
         return out
 
+    @checked()
     def bank_currents(self, name: str) -> Array:
         """Return the current (B, E) [A] into the first pin of each element of a bank.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.kinds import checked
 from analogep.solve import checks
 from analogep.solve.integrators import METHODS
 from analogep.solve.solution import Solution
@@ -65,7 +66,7 @@ class TransientOptions:
                 ("current_absolute", checks.positive(self.current_absolute), "positive amperes"),
                 ("node_capacitance", checks.not_negative(self.node_capacitance), "zero or positive farads"),
                 ("max_steps", checks.count(self.max_steps), "a whole number of at least 1"),
-                ("method", self.method in METHODS, f"one of {', '.join(METHODS)}"),
+                ("method", checks.word(self.method, METHODS), f"one of {', '.join(METHODS)}"),
                 ("step", step is None or checks.positive(step), "a positive time in seconds, or None"),
                 (
                     "max_step",
@@ -102,11 +103,13 @@ class Trajectory:
     rejected: int
     branches: Mapping[int, Array]
 
+    @checked()
     def voltage(self, node: str) -> Array:
         """Return the voltages (T, B) [V] of a node; raises :class:`InputError` if there is none."""
         out: Array = self.voltages[:, :, self.solution.circuit.node(node)]
         return out
 
+    @checked()
     def current(self, element: str) -> Array:
         """Return the currents (T, B) [A] of an element that has one of its own, such as an inductor.
 

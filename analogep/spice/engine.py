@@ -18,7 +18,15 @@ from analogep.solve.system import System
 from analogep.spice.deck import NudgeTerms, input_primitives, nudge_primitives, nudge_terms
 from analogep.spice.folding import Folding, fold
 from analogep.spice.kirchhoff import check
-from analogep.spice.ngspice import RELAXED, TIGHT, NgspiceEngine, Outcome, Settings, Tolerances
+from analogep.spice.ngspice import (
+    RELAXED,
+    TIGHT,
+    NgspiceEngine,
+    Outcome,
+    Settings,
+    Tolerances,
+    check_timeout,
+)
 
 Array = NDArray[np.float64]
 Engine = Literal["ngspice", "pyspice"]
@@ -95,8 +103,8 @@ def operating_point(
     """
     started = time.perf_counter()
     spice = find_engine(engine)
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"timeout = {timeout} s must be positive")
+    if timeout is not None:
+        check_timeout(timeout)
     array = circuit.input_array(inputs)
     terms = None if nudge is None else nudge_terms(circuit, nudge, len(array))
     folding = fold(circuit) if fold_inputs else None

@@ -114,6 +114,16 @@ class Outcome:
         return "; ".join(list(dict.fromkeys(told))[:_TOLD])
 
 
+LONGEST = 1e8
+"""Longest timeout [s], three years: what an operating system's clocks take."""
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise :class:`InputError` unless a timeout [s] is positive and one that clocks take."""
+    if not 0.0 < timeout <= LONGEST:
+        raise InputError(f"timeout = {timeout:g} s must be positive, and at most {LONGEST:g} s")
+
+
 def find_ngspice() -> str:
     """Return the path of the ngspice program: that in ``ANALOGEP_NGSPICE``, or the one on the path.
 
@@ -199,8 +209,7 @@ class NgspiceEngine:
     timeout: float = 600.0
 
     def __post_init__(self) -> None:
-        if not self.timeout > 0:
-            raise InputError(f"timeout = {self.timeout} s must be positive")
+        check_timeout(self.timeout)
 
     @property
     def name(self) -> str:

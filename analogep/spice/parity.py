@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
+from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.solve import operating_point as native_operating_point
@@ -162,6 +163,8 @@ def compare(
     InputError
         If the arguments do not fit the circuit.
     """
+    if not 0.0 <= tolerance < np.inf:
+        raise InputError(f"tolerance = {tolerance:g} V must be finite and not negative")
     array = circuit.input_array(inputs)
     phases = []
     names = ("", "")

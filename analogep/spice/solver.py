@@ -11,6 +11,7 @@ from analogep.circuit import Circuit
 from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.engine import Engine, SpiceEngine, find_engine, operating_point
+from analogep.spice.ngspice import check_timeout
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,9 @@ class SpiceSolver:
     engine: Engine | SpiceEngine = "ngspice"
     fold_inputs: bool = True
     timeout: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout)
 
     def __call__(
         self, circuit: Circuit, inputs: Array, nudge: Nudge | None = None, *, v0: Solution | Array | None = None

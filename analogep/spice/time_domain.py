@@ -17,7 +17,15 @@ from analogep.errors import EngineError, InputError
 from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.dialects import number
-from analogep.spice.ngspice import Outcome, Tolerances, execute, find_ngspice, ngspice_version, with_script
+from analogep.spice.ngspice import (
+    LONGEST,
+    Outcome,
+    Tolerances,
+    execute,
+    find_ngspice,
+    ngspice_version,
+    with_script,
+)
 from analogep.spice.rawfile import TRANSIENT, parse_plot
 from analogep.spice.writer import to_netlist
 
@@ -53,6 +61,7 @@ class SpiceTrajectory:
     engine: str
     wall_time: float
 
+    @checked()
     def voltage(self, node: str) -> Array:
         """Return the voltages (T, 1) [V] of a node; raises :class:`InputError` if there is none."""
         out: Array = self.voltages[:, :, self.circuit.node(node)]
@@ -121,7 +130,9 @@ def transient(
     ]
     with tempfile.TemporaryDirectory(prefix="analogep-") as folder:
         path = Path(folder)
-        log = execute(with_script(to_netlist(circuit, array, nudge=nudge), iter(lines)), path, 1, timeout)
+        log = execute(
+            with_script(to_netlist(circuit, array, nudge=nudge), iter(lines)), path, 1, min(timeout, LONGEST)
+        )
         raw = path / "waves.raw"
         plot = parse_plot(raw.read_bytes(), TRANSIENT) if raw.exists() else None
     outcome = Outcome([], log)

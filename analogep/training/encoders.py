@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from analogep.errors import InputError
 from analogep.kinds import checked
 
 if TYPE_CHECKING:
@@ -48,6 +49,19 @@ class VoltageEncoder:
     mean: float | Array = field(default=0.0, compare=False)
     deviation: float | Array = field(default=1.0, compare=False)
 
+    def __post_init__(self) -> None:
+        numbers: dict[str, ArrayLike] = {"gain": self.gain, "center": self.center, "bias": self.bias}
+        numbers |= {"mean": self.mean, "deviation": self.deviation}
+        arrays = {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+        wrong = [
+            n for n, a in arrays.items() if not np.isfinite(a).all() or (n != "bias" and not a.size) or a.ndim > 1
+        ]
+        wrong += [] if arrays["deviation"].all() else ["deviation"]
+        if wrong:
+            raise InputError(
+                f"encoder: {', '.join(wrong)} must be finite numbers or lists of them, and a deviation not zero"
+            )
+
     @classmethod
     def fitted(cls, config: EncoderConfig, part: Part) -> VoltageEncoder:
         """Return the encoder that ``config`` describes, with mean and deviation of ``part``, the training part."""
@@ -65,13 +79,16 @@ class VoltageEncoder:
         """Return the number of lines before doubling, bias lines included."""
         return features + len(self.bias)
 
+    @checked()
     def __call__(self, features: Array) -> Array:
         """Return voltages (S, lines) [V] for features (S, F)."""
         v = self.single(features)
         return np.concatenate([v, -v], axis=1) if self.doubled else v
 
+    @checked()
     def single(self, features: Array) -> Array:
         """Return voltages (S, F + bias lines) [V] of the lines before doubling."""
+        features = _table("features", features)
         if np.any(self.mean) or np.any(np.not_equal(self.deviation, 1.0)):
             features = (features - self.mean) / self.deviation
         v: Array = self.gain * (features - self.center)
@@ -79,10 +96,20 @@ class VoltageEncoder:
             v = np.concatenate([v, np.broadcast_to(np.array(self.bias), (len(v), len(self.bias)))], axis=1)
         return v
 
+    @checked()
     def decode(self, volts: Array) -> Array:
         """Return the features (S, F) that voltages (S, lines) [V] stand for: the inverse of the encoder."""
+        volts = _table("voltages", volts)
         count = volts.shape[1] // (2 if self.doubled else 1) - len(self.bias)
         return (volts[:, :count] / self.gain + self.center) * self.deviation + self.mean
+
+
+def _table(name: str, numbers: Array) -> Array:
+    """Return numbers as an array; raises :class:`InputError` unless they are rows (S, …) of finite numbers."""
+    array = np.asarray(numbers)
+    if array.ndim != 2:
+        raise InputError(f"{name} have shape {array.shape}; give one row per sample, (samples, numbers)")
+    return array
 
 
 def statistics(part: Part, *, overall: bool) -> tuple[float | Array, float | Array]:

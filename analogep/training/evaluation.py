@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.learning import Cost
 from analogep.training.data import DataSet
@@ -21,6 +22,9 @@ TOGETHER = 1024
 @checked()
 def predictions(scores: Array) -> NDArray[np.int64]:
     """Return the predicted class (S,) for a cost's scores (S, T): the outputs, or what a readout makes of them."""
+    scores = np.asarray(scores)
+    if scores.ndim != 2 or not scores.shape[1]:
+        raise InputError(f"scores have shape {scores.shape}; give (samples, classes)")
     classes: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
     return classes
 

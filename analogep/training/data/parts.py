@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.errors import DataError, Fault
 from analogep.kinds import checked
 
 Array = NDArray[np.float64]
@@ -35,6 +36,28 @@ class Part:
     labels: Labels | None = None
     targets: Array | None = None
     full_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        faults = []
+        shape = np.shape(self.features)
+        if len(shape) != 2 or not all(shape):
+            faults.append(Fault("features", f"have shape {shape}; give (samples, features), at least one of each"))
+        for name in ("labels", "targets"):
+            found = None if getattr(self, name) is None else np.shape(getattr(self, name))
+            wanted = 1 if name == "labels" else 2
+            if found is not None and (len(found) != wanted or found[:1] != shape[:1]):
+                faults.append(Fault(name, f"have shape {found} beside features {shape}; give one for each sample"))
+        if not 0.0 < self.full_scale < np.inf:
+            faults.append(Fault("full_scale", f"{self.full_scale:g} must be finite and positive"))
+        for name in ("features", "targets"):
+            numbers = getattr(self, name)
+            real = isinstance(numbers, np.ndarray) and numbers.dtype.kind == "f"
+            if not faults and real and not np.isfinite(numbers.sum()) and not np.isfinite(numbers).all():
+                faults.append(Fault(name, "have numbers that are not finite; remove those samples"))
+        if not faults and self.labels is not None and np.min(self.labels) < 0:
+            faults.append(Fault("labels", "have negative classes; classes count from 0"))
+        if faults:
+            raise DataError("data", faults)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -82,6 +105,19 @@ class DataSet:
     tolerance: float = 0.0
     validation: Part | None = None
     class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.classes < 0:
+            faults.append(Fault("classes", f"{self.classes}; give how many there are, 0 for a regression"))
+        if self.class_names and len(self.class_names) != self.classes:
+            faults.append(Fault("class_names", f"{len(self.class_names)} names for {self.classes} classes"))
+        if not 0.0 <= self.tolerance < np.inf:
+            faults.append(Fault("tolerance", f"{self.tolerance:g} V must be finite and not negative"))
+        if self.image is not None and (len(self.image) not in (2, 3) or min(self.image) < 1):
+            faults.append(Fault("image", f"{self.image}; give (height, width) or (channels, height, width)"))
+        if faults:
+            raise DataError("data set", faults)
 
     @property
     def outputs(self) -> int:
