@@ -8,6 +8,7 @@ depths, or a wrong number. What a value means (a range, a shape, a name that exi
 from __future__ import annotations
 
 import collections.abc as abc
+import dataclasses
 import functools
 import inspect
 import sys
@@ -400,6 +401,37 @@ def is_base(cls: type) -> bool:
     """Return whether a class is itself a base: it lists ABC or Protocol, or has placeholders of its own."""
     direct = any(base.__name__ in ("ABC", "Protocol") for base in cls.__bases__)
     return direct or any(_is_abstract(member) for member in vars(cls).values())
+
+
+# --- equality --------------------------------------------------------------------------------------------
+
+
+class ByValue:
+    """Base of frozen dataclasses that hold arrays: equal where all fields are, to the bit; not hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [f.name for f in dataclasses.fields(self) if f.compare]  # type: ignore[arg-type]
+        return all(same(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two values are equal, arrays and what holds arrays by their entries (NaN equals NaN)."""
+    if a is b:
+        return True
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape:
+            return False
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc" and b.dtype.kind in "fc"))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
 
 
 # --- small helpers ---------------------------------------------------------------------------------------

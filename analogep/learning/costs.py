@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
-from analogep.kinds import require_parts
+from analogep.kinds import ByValue, require_parts
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 
 Array = NDArray[np.float64]
@@ -88,8 +88,8 @@ class CurvedCost(Cost, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class CostNudge:
+@dataclass(frozen=True, eq=False)
+class CostNudge(ByValue):
     """The error-dependent nudge of any cost: currents β ∂C/∂o [A] at the outputs as they are, β in siemens."""
 
     cost: CurvedCost

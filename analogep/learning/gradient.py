@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit, Crossbar
 from analogep.devices import MultiPort, OnePort
+from analogep.kinds import ByValue
 from analogep.learning.scaling import EnergyScale
 from analogep.solve import Solution
 from analogep.solve.plan import plan_for
@@ -18,8 +19,8 @@ from analogep.solve.plan import plan_for
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Gradient(Mapping[str, Array]):
+@dataclass(frozen=True, eq=False)
+class Gradient(ByValue, Mapping[str, Array]):
     """Mean over the batch of dC/dθ, by parameter block; a mapping from block name to array.
 
     Attributes

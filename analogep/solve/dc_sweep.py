@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import CircuitError, ConvergenceError, InputError
-from analogep.kinds import checked
+from analogep.kinds import ByValue, checked
 from analogep.solve.nudge import Nudge
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 _SHOWN = 8  # names that one message spells out
 
 
-@dataclass(frozen=True)
-class DCSweep:
+@dataclass(frozen=True, eq=False)
+class DCSweep(ByValue):
     """Operating points along a sweep.
 
     Attributes

@@ -21,7 +21,7 @@ from analogep.circuit import Bank, Circuit
 from analogep.constants import BOLTZMANN, NOMINAL_TEMPERATURE
 from analogep.devices import MultiPort, OnePort
 from analogep.errors import ConvergenceError, InputError
-from analogep.kinds import checked
+from analogep.kinds import ByValue, checked
 from analogep.memory import too_large
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
@@ -35,8 +35,8 @@ _WILD = 8.0
 """Factor by which the noise of an element may change within a step."""
 
 
-@dataclass(frozen=True)
-class LangevinTrajectory:
+@dataclass(frozen=True, eq=False)
+class LangevinTrajectory(ByValue):
     """Fluctuating voltages over time.
 
     Attributes

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
-from analogep.kinds import checked, require_parts
+from analogep.kinds import ByValue, checked, require_parts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -40,8 +40,8 @@ class Nudge(Protocol):
 
 
 @checked()
-@dataclass(frozen=True)
-class ConductanceNudge:
+@dataclass(frozen=True, eq=False)
+class ConductanceNudge(ByValue):
     """A conductance β [S] from each output to its target: i = β (o − y). Negative β repels.
 
     This is the error-dependent nudge of the squared error ½‖o − y‖².
@@ -60,8 +60,8 @@ class ConductanceNudge:
 
 
 @checked()
-@dataclass(frozen=True)
-class CurrentNudge:
+@dataclass(frozen=True, eq=False)
+class CurrentNudge(ByValue):
     """Constant currents (B, O) [A]: the frozen nudge, β ∂C/∂o at the free equilibrium."""
 
     current: Array
@@ -76,8 +76,8 @@ class CurrentNudge:
 
 
 @checked()
-@dataclass(frozen=True)
-class SineNudge:
+@dataclass(frozen=True, eq=False)
+class SineNudge(ByValue):
     """Alternating currents (B, O) [A], amplitude · sin(2π f t), for a transient from time zero.
 
     Attributes

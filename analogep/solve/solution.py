@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
-from analogep.kinds import checked
+from analogep.kinds import ByValue, checked
 from analogep.solve.balance import constraint_currents, is_independent, powers
 from analogep.solve.nudge import Nudge
 from analogep.solve.system import pin_currents
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False)
+class Solution(ByValue):
     """Operating points of a batch of inputs.
 
     Attributes

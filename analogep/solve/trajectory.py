@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
-from analogep.kinds import checked
+from analogep.kinds import ByValue, checked
 from analogep.solve import checks
 from analogep.solve.integrators import METHODS
 from analogep.solve.solution import Solution
@@ -77,8 +77,8 @@ class TransientOptions:
         )
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, eq=False)
+class Trajectory(ByValue):
     """Voltages over time.
 
     Attributes

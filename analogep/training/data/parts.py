@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import DataError, Fault
-from analogep.kinds import checked
+from analogep.kinds import ByValue, checked
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -16,8 +16,8 @@ Features = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 
 
 @checked()
-@dataclass(frozen=True)
-class Part:
+@dataclass(frozen=True, eq=False)
+class Part(ByValue):
     """One part of a data set.
 
     Attributes
@@ -77,8 +77,8 @@ class Part:
 
 
 @checked()
-@dataclass(frozen=True)
-class DataSet:
+@dataclass(frozen=True, eq=False)
+class DataSet(ByValue):
     """Training and test parts, and a part held out for validation if asked for.
 
     Attributes
