@@ -104,10 +104,9 @@ def classify(deck: Deck) -> tuple[str, str, float]:
     started = time.process_time()
     outcome, remark, result = ours(deck.text)
     seconds = time.process_time() - started
-    coarse, _ = by_ngspice(deck, 1e-4, 2000)
-    fine, said = by_ngspice(deck, 1e-6, 8000)
+    fine, said = by_ngspice(deck, 1e-6, 5000)
     if result is None:
-        if fine is None and coarse is None:
+        if fine is None and by_ngspice(deck, 1e-4, 1000)[0] is None:
             outcome = "both refused" if outcome == "refused" else outcome
             return outcome, f"{remark} | ngspice: {said}", seconds
         return outcome, remark, seconds
@@ -115,9 +114,9 @@ def classify(deck: Deck) -> tuple[str, str, float]:
         return "silently wrong", f"did {result.title}", seconds
     at = result.axes["time [s]"]
     mine = Waves(at, {n.lower(): result.voltages[:, k] for k, n in enumerate(result.nodes)})
-    # ngspice prints a time zero that it has not solved, where it is told to start; the next point is close enough
-    self_agrees = fine is not None and coarse is not None and distance(coarse, fine, at, deck)[0] <= 1.0
     apart, where = distance(mine, fine, at, deck) if fine is not None else (np.inf, "ngspice failed: " + said)
+    coarse, _ = by_ngspice(deck, 1e-4, 1000)
+    self_agrees = fine is not None and coarse is not None and distance(coarse, fine, at, deck)[0] <= 1.0
     if apart <= 1.0:
         return ("equal" if self_agrees else "equal to ngspice's finer run"), f"{apart:.2g}", seconds
     third, trouble = by_third(deck)
@@ -152,7 +151,7 @@ def one(task: tuple[int, int, tuple[str, ...]]) -> Finding:
 def main() -> None:
     options = parser(__doc__.splitlines()[0], 500)
     options.add_argument(
-        "--without-capacitance", action="store_true", help="no devices with capacitances of their own"
+        "--without-capacitance", action="store_true", help="no devices with charges of their own, no EXP"
     )
     args = options.parse_args()
     if args.without_capacitance and not args.kinds:

@@ -10,7 +10,10 @@ from types import ModuleType
 
 def script(path: str) -> ModuleType:
     """Return the module of a script, ``path`` being relative to ``experiments``."""
-    file = Path(__file__).parents[1] / "experiments" / path
+    folder = Path(__file__).parents[1] / "experiments"
+    file = folder / path
+    if str(folder) not in sys.path:  # scripts share modules beside them
+        sys.path.append(str(folder))
     name = f"experiments_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
