@@ -32,7 +32,7 @@ _STEERING = re.compile(
 
 def makes_vectors(command: str) -> bool:
     """Whether a command makes numbers of numbers, which this program does not show."""
-    return bool(command) and command.split(maxsplit=1)[0].lower() in _VECTORS
+    return command.lower().split()[:1] in [[word] for word in _VECTORS]
 
 
 class Script:
@@ -62,7 +62,7 @@ class Script:
                 raise ValueError(
                     f"{hidden.strip()!r} behind ; in .control is a comment to ngspice; give it a line"
                 )
-        if not command or command.startswith(("*", "#", "$")):
+        if not command.strip() or command.startswith(("*", "#", "$")):
             return ""
         words = command.split(maxsplit=1)
         word, rest = words[0].lower(), words[1] if len(words) > 1 else ""

@@ -107,6 +107,8 @@ def parse_statement(line: Line, parameters: Mapping[str, float]) -> Statement:
         supported = f"elements of this type are not supported; supported are {', '.join(_PARSERS)} and X"
         reason = _UNSUPPORTED.get(letter, supported)
         raise ValueError(f"{name}: {reason}")
+    if line.text.count("(") != line.text.count(")"):  # to ngspice, part of a word here and there
+        raise ValueError(f"{name}: its parentheses do not match")
     try:
         return _PARSERS[letter](words, letter, name, line)
     except ValueError as error:

@@ -145,7 +145,7 @@ class Flattener:
     def _instance(self, line: Line, scope: Scope) -> Iterator[Statement]:
         head, given = assignments(line.text)
         words = [w for w in tokens(head) if w.lower() != "params:"]
-        name = words[0]
+        name = words[0] if words else line.text.split()[0]
         if len(words) < 2 or set(head) & set("{}'="):
             raise ValueError(f"{name}: expected nodes, a subcircuit and name=value pairs")
         found = scope.find(words[-1].lower())

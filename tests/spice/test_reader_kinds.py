@@ -232,3 +232,14 @@ def test_round_pairs_of_step_and_end_run() -> None:
                 assert len(times) == count + 1
                 assert times[-1] == analysis.stop
                 assert (np.diff(times) > 0.0).all()
+
+
+@pytest.mark.parametrize("line", ["X1 = q inner", "R2 a 0( 1k"])
+def test_spoiled_lines_are_faults_with_their_line(line: str) -> None:
+    """Found by ``experiments/netlist_mutations.py``."""
+    with pytest.raises(NetlistError, match="<netlist>:4: "):
+        netlist("V1 a 0 1", "R1 a 0 1k", line)
+
+
+def test_a_blank_of_another_kind_in_a_script_is_no_command() -> None:
+    assert netlist("V1 a 0 1", "R1 a 0 1k", ".control", "\u2003", ".endc").analyses == ()
