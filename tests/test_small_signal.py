@@ -19,10 +19,11 @@ from analogep.devices import (
     Device,
     Diode,
     IdealDiode,
+    JunctionDiode,
     Resistor,
     VoltageSource,
 )
-from analogep.errors import InputError
+from analogep.errors import InputError, UnstableWarning
 from analogep.networks import deep_resistive
 from analogep.solve import TransientOptions, operating_point, port_conductance, time_constants, transient
 from analogep.solve.adjoint import output_impedance
@@ -257,7 +258,8 @@ def test_gyrator_rings_and_latch_runs_away() -> None:
     np.testing.assert_allclose(
         time_constants(pair(-G3, -G3), None, 2), [[C / (G1 - G3), C / (G1 + G3)]], rtol=1e-10
     )
-    found = time_constants(pair(-G2, -G2), None, 2)
+    with pytest.warns(UnstableWarning, match="node a grows"):
+        found = time_constants(pair(-G2, -G2), None, 2)
     assert found[0, 0] == np.inf
     np.testing.assert_allclose(found[0, 1], C / (G1 + G2), rtol=1e-10)
 
@@ -329,3 +331,15 @@ def test_a_circuit_without_unknowns() -> None:
     np.testing.assert_allclose(port_conductance(circuit, [1.0], ["x"]), [[[G1]]], rtol=EXACT)
     with pytest.raises(InputError, match="the circuit has 0"):
         time_constants(circuit, [1.0])
+
+
+def test_time_constants_know_the_charges_that_devices_state() -> None:
+    """R C of a diode's depletion layer at voltages v below 0: C = C0 (1 − v/φ)^−m."""
+    graph = nx.MultiDiGraph()
+    diode = JunctionDiode(junction_capacitance=1e-9, junction_potential=0.8, grading=0.4, gmin=0.0)
+    graph.add_edge("x", "a", device=Resistor(conductance=1e-3), name="R1")
+    graph.add_edge("a", 0, device=diode, name="D1")
+    circuit = Circuit.from_graph(graph, inputs=["x"])
+    found = time_constants(circuit, [[-1.0], [-3.0]], node_capacitance=0.0)
+    expected = 1e-6 * (1.0 + np.array([1.0, 3.0]) / 0.8) ** -0.4
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-6)

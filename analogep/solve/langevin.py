@@ -27,6 +27,7 @@ from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.operating import operating_point
 from analogep.solve.stamps import scatter_add
+from analogep.solve.storage import Storage
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -118,7 +119,14 @@ def langevin(
     array = circuit.input_array(inputs)
     system = System(circuit, array)
     model = system.model
-    shunt = sp.csr_array(model.integrator_capacitance(node_capacitance) / step)
+    stored = Storage(model, node_capacitance)
+    if stored.banks:
+        names = circuit.banks[stored.banks[0]].names
+        raise InputError(
+            f"{names[0]} stores a charge that bends with its voltage, which a linearised step cannot follow under "
+            "noise; use a device without it, and a capacitor"
+        )
+    shunt = sp.csr_array(stored.capacitance / step)
     found = operating_point(circuit, array)
     x = model.unknowns(found.voltages, found.branches)
     scale = math.sqrt(2.0 * BOLTZMANN * temperature / step)

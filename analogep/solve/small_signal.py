@@ -19,6 +19,7 @@ from analogep.memory import too_large
 from analogep.solve.model import Model
 from analogep.solve.operating import Method, operating_point
 from analogep.solve.solution import Solution
+from analogep.solve.storage import Storage
 from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
@@ -111,10 +112,10 @@ def time_constants(
 ) -> Array:
     """Return the slowest time constants of the circuit linearised at its operating point.
 
-    Near it C dv/dt = −J v, whose modes decay as exp(−t/τ). The slowest one estimates how the last part of
-    :func:`analogep.transient` decays: settling to a fraction ε takes about τ ln(1/ε). With C = U S Vᵀ
-    restricted to its range, the modes 1/λ are the eigenvalues of S^½ Vᵀ J⁻¹ U S^½, so that unknowns without
-    memory are eliminated by the solve.
+    Near it C dv/dt = −J v, where C has the slopes of all stored charges. Its modes decay as exp(−t/τ); the slowest
+    estimates how the last part of :func:`analogep.transient` decays: settling to a fraction ε takes about
+    τ ln(1/ε). With C = U S Vᵀ restricted to its range, the modes 1/λ are the eigenvalues of S^½ Vᵀ J⁻¹ U S^½, so
+    that unknowns without memory are eliminated by the solve.
 
     Parameters
     ----------
@@ -158,7 +159,30 @@ def time_constants_at(found: Solution, inputs: Array, count: int, node_capacitan
     """Return :func:`time_constants` at operating points that are known, with their inputs (B, I) [V]."""
     system = System(found.circuit, inputs)
     _require_room(system.model.plan.size)
-    u, s, vt = np.linalg.svd(system.model.integrator_capacitance(node_capacitance).toarray())
+    stored = Storage(system.model, node_capacitance)
+    own = stored.slopes(system, system.model.unknowns(found.voltages, found.branches))
+    matrices = [stored.capacitance.toarray()] if own is None else own
+    factors = [_range_of(matrix, count) for matrix in matrices]
+    small = sharing(system.model)
+    shared = None if small is None else small.toarray()
+    out = np.empty((len(inputs), count))
+    for b, jacobian in enumerate(_jacobians(system, found)):
+        if shared is not None:  # ideal diodes side by side leave their currents open
+            jacobian += shared
+        left, right = factors[b] if len(factors) > 1 else factors[0]
+        try:
+            modes = left @ np.linalg.solve(jacobian, right)
+        except np.linalg.LinAlgError:
+            raise InputError(
+                f"the operating point of sample {b} is not isolated; add a leak to ground at what floats"
+            ) from None
+        out[b] = _decay(np.linalg.eigvals(modes), len(modes) * _EPS * float(np.linalg.norm(modes)))[:count]
+    return out
+
+
+def _range_of(capacitance: Array, count: int) -> tuple[Array, Array]:
+    """Return S^½ Vᵀ and U S^½ of C = U S Vᵀ restricted to its range, which needs ``count`` dimensions."""
+    u, s, vt = np.linalg.svd(capacitance)
     rank = int(np.count_nonzero(s > len(s) * _EPS * s.max(initial=0.0)))
     if count > rank:
         raise InputError(
@@ -166,21 +190,7 @@ def time_constants_at(found: Solution, inputs: Array, count: int, node_capacitan
             "lower count, or give a node_capacitance above zero"
         )
     root = np.sqrt(s[:rank])
-    left, right = vt[:rank] * root[:, None], u[:, :rank] * root
-    small = sharing(system.model)
-    shared = None if small is None else small.toarray()
-    out = np.empty((len(inputs), count))
-    for b, jacobian in enumerate(_jacobians(system, found)):
-        if shared is not None:  # ideal diodes side by side leave their currents open
-            jacobian += shared
-        try:
-            modes = left @ np.linalg.solve(jacobian, right)
-        except np.linalg.LinAlgError:
-            raise InputError(
-                f"the operating point of sample {b} is not isolated; add a leak to ground at what floats"
-            ) from None
-        out[b] = _decay(np.linalg.eigvals(modes), rank * _EPS * float(np.linalg.norm(modes)))[:count]
-    return out
+    return vt[:rank] * root[:, None], u[:, :rank] * root
 
 
 def _require_room(size: int) -> None:

@@ -279,6 +279,15 @@ class Storage:
             start += size
         return model.slots.values(slopes)
 
+    def slopes(self, system: System, x: Array) -> Array | None:
+        """Return dq/dx (B, n, n) [F] of all storage at unknowns (B, n); ``None`` where it is constant."""
+        if not self.banks:
+            return None
+        at, slots = self.local(system, x), self.model.slots
+        out = np.repeat(self.capacitance.toarray()[None], len(x), axis=0)
+        out[:, slots.rows, slots.columns] += self.entries(system, at, at)
+        return out
+
     def memory(self, rates: float | Array, origin: Local) -> Memory | None:
         """Return what charges add to Kirchhoff's law in a step of ``rates`` [1/s], one or of each row (n,)."""
         if not self.banks:
