@@ -452,6 +452,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "LangevinTrajectory.voltage": {"node": "y"},
     "port_conductance": {**BATCH, "ports": ["y"], "method": "auto"},
     "time_constants": {**BATCH, "count": 1, "node_capacitance": 1e-12, "method": "auto"},
+    "stability": {"solution": point, "node_capacitance": 1e-12},
     "SpiceSolver": {"engine": "ngspice", "fold_inputs": True, "timeout": 60.0},
     "NgspiceEngine": {"timeout": 60.0},
     "compare": {

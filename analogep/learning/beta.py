@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.kinds import checked
 from analogep.learning.scaling import energy_scale
-from analogep.solve import Solution, operating_point
+from analogep.solve import Solution, operating_point, stability
 from analogep.solve.adjoint import dark_conductances, output_impedance, own_conductance
-from analogep.solve.small_signal import time_constants_at
 
 Array = NDArray[np.float64]
 
@@ -22,9 +21,6 @@ JUNCTION_FRACTION = 0.02
 
 CONVEX_FRACTION = 0.02
 """Largest β as a fraction of the largest safe one: changes the linear response by 4e-4 if centered."""
-
-NODE_CAPACITANCE = 1e-12
-"""Capacitance [F] to ground that every solved node without one is taken to have, where stability depends on it."""
 
 
 @checked()
@@ -72,14 +68,15 @@ def safe_betas(free: Solution, inputs: Array) -> Array:
     """Return what :func:`largest_safe_beta` does of each operating point, (B,) [S]; zero at an unstable one."""
     impedance = output_impedance(free, inputs, junctions_off=False)
     limits = np.array([_inverse_peak(z) for z in impedance])
-    return np.where(is_stable(free, inputs), limits, 0.0)
+    return np.where(is_stable(free), limits, 0.0)
 
 
-def is_stable(free: Solution, inputs: Array) -> NDArray[np.bool_]:
+def is_stable(free: Solution) -> NDArray[np.bool_]:
     """Return which operating points (B,) the leaky integrator stays at; all of a passive circuit."""
     if is_passive(free.circuit):
-        return np.ones(len(inputs), bool)
-    return np.isfinite(time_constants_at(free, inputs, 1, NODE_CAPACITANCE)[:, 0])
+        return np.ones(len(free.voltages), bool)
+    flags: NDArray[np.bool_] = stability(free) <= 0.0
+    return flags
 
 
 def neuron_limit(circuit: Circuit) -> float:

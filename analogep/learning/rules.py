@@ -81,7 +81,7 @@ def check_convex(free: Solution, inputs: Array, beta: float, cost: Cost) -> None
 
 def check_stable(free: Solution, inputs: Array, rule: str) -> None:
     """Raise :class:`RuleError` if the leaky integrator does not stay at the free phase of some sample."""
-    stable = is_stable(free, inputs)
+    stable = is_stable(free)
     if not stable.all():
         raise RuleError(
             f"{rule} starts from a stable free phase, and that of sample {int(np.argmin(stable))} is unstable: "

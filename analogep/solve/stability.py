@@ -17,6 +17,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
+from analogep.errors import InputError
+from analogep.kinds import checked
+from analogep.solve import checks
 from analogep.solve.model import Model
 from analogep.solve.scaling import energy_scale
 from analogep.solve.solution import Solution
@@ -79,6 +82,7 @@ def monotone(circuit: Circuit) -> bool:
     return kept
 
 
+@checked()
 def stability(solution: Solution, node_capacitance: float = NODE_CAPACITANCE) -> Array:
     """Return the rate at which the fastest deviation from each operating point grows.
 
@@ -100,6 +104,8 @@ def stability(solution: Solution, node_capacitance: float = NODE_CAPACITANCE) ->
     InputError
         If the capacitance is no positive number.
     """
+    if not checks.positive(node_capacitance):
+        raise InputError(f"node_capacitance = {node_capacitance!r}; give positive farads, such as 1e-12")
     circuit = solution.circuit
     system = System(circuit, solution.voltages[:, circuit.input_nodes], solution.nudge)
     system.held = {b: dict(held) for b, held in solution.states.items()}
