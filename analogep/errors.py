@@ -96,5 +96,9 @@ class GradientWarning(AnalogepWarning):
     """An estimate of a gradient is less than it seems: lost in rounding, or zero because outputs cannot move."""
 
 
+class LooselyHeldWarning(AnalogepWarning):
+    """Voltages that rounding leaves unknown, since next to nothing holds their node; it names it."""
+
+
 class UnstableWarning(AnalogepWarning):
     """An operating point at which the circuit does not stay: names the sample, the node and the rate."""

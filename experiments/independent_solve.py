@@ -216,10 +216,13 @@ def exact(net: Network, x: Array, digits: int = 50, most: int = 100) -> Array:
         h = Decimal(10) ** (-digits // 2)
         zero = Decimal(0)
         z = [Decimal(float(v)) for v in x]
-        constant = [[Decimal(float(v)) for v in row] for row in net.g]
+        constant = [[zero] * net.size for _ in range(net.size)]
+        for row, column, value in net.constant:  # net.g has lost 1e-12 S beside 50 S in its sums
+            if row >= 0 and column >= 0:
+                constant[row][column] += Decimal(value)
         for k in range(most):
             j = [row.copy() for row in constant]
-            f = [sum((a * b for a, b in zip(row, z, strict=True) if a), zero) for row in constant]
+            f = [sum((a * b for a, b in zip(each, z, strict=True) if a), zero) for each in constant]
             for c, weight, wave in net.sources:
                 if c >= 0:
                     f[c] += Decimal(weight) * Decimal(wave.rest)

@@ -15,6 +15,7 @@ from analogep.kinds import checked
 from analogep.solve.groups import layered_plan
 from analogep.solve.layered import solve_layered
 from analogep.solve.leaving import settled
+from analogep.solve.loose import tightened
 from analogep.solve.newton import NewtonOptions
 from analogep.solve.nudge import Nudge, SineNudge
 from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
@@ -77,6 +78,8 @@ def operating_point(
     UnstableWarning
         If a sample has operating points, but none that was found is stable; see
         :func:`analogep.solve.stability`.
+    LooselyHeldWarning
+        If rounding leaves a voltage unknown by more than 1e-7 of the largest around.
     """
     started = time.perf_counter()
     if method not in METHODS:
@@ -120,6 +123,6 @@ def solve_newton(
     if not result.converged.all():
         raise failure_message(circuit, system, result, trace)
     result, led, stable = settled(system, result, options)
-    result = refine(system, result)
+    result = tightened(system, refine(system, result))
     trace = (*trace, *led)
     return finish(system, result.x, result.residual, result.iterations, "newton", started, trace, stable)

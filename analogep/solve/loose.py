@@ -1,0 +1,112 @@
+"""Operating points whose nodes are held by conductances far below those around them.
+
+Newton's method stops where Kirchhoff's law is met to rounding, which says little of a group of nodes that 50 S
+join and 1e-14 S hold. From there the laws of cuts (:mod:`analogep.solve.spanning`) lead on, as far as doubles
+can tell; what they cannot, a warning does.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogep.errors import LooselyHeldWarning
+from analogep.solve.limiting import Linearisation
+from analogep.solve.newton import NewtonResult
+from analogep.solve.spanning import linear_hold, spanning_cuts
+from analogep.solve.stability import monotone
+from analogep.solve.system import System
+
+Array = NDArray[np.float64]
+
+_SPREAD = 1e6
+"""Ratio of the largest conductance to one that holds a node from which rounding may be seen."""
+
+_STEPS = 60
+_PROBES = 8
+_STILL = 1e-12  # last step, per volt around
+_ANOTHER = 0.1  # movement, per volt around, that may lead to another operating point
+_UNKNOWN = 1e-7  # uncertainty, per volt around but at least that of one volt, that is told
+
+
+def tightened(system: System, result: NewtonResult) -> NewtonResult:
+    """Return a converged result with loosely held nodes solved for from the laws of cuts.
+
+    Of a large batch a few samples are asked first whether any node is loosely held.
+
+    Warns
+    -----
+    LooselyHeldWarning
+        If rounding leaves a voltage unknown by more than 1e-7 of the largest around.
+    """
+    model, batch = system.model, len(result.x)
+    if not batch or not len(model.plan.nodes) or not model.dense or not _suspect(system, result.x):
+        return result
+    if batch > _PROBES:
+        few = np.linspace(0, batch - 1, _PROBES).astype(np.int64)
+        parts = (spanning_cuts(system.select(few[k : k + 1]), result.x[few[k : k + 1]]) for k in range(_PROBES))
+        if not any(part.spread >= _SPREAD for part in parts):
+            return result
+    x, nodes = result.x.copy(), len(model.plan.nodes)
+    told: list[tuple[int, int, float]] = []
+    for s in range(batch):
+        one = system.select(np.array([s]))
+        if spanning_cuts(one, x[[s]]).spread < _SPREAD:
+            continue
+        x[s], open_ = _solved(one, x[[s]])
+        scale = max(1.0, float(np.abs(x[s, :nodes]).max()))
+        at = int(np.argmax(open_))
+        if not open_[at] <= _UNKNOWN * scale:
+            told.append((s, at, float(open_[at])))
+    if told:
+        sample, at, most = max(told, key=lambda found: found[2])
+        node = model.circuit.nodes[model.plan.nodes[at]]
+        warnings.warn(
+            f"{len(told)} of {batch} samples have nodes that next to nothing holds: of v({node}) in sample "
+            f"{sample} rounding leaves {most:.2g} V unknown. Give the node a path to ground or to a source whose "
+            "conductance is not so far below those around it",
+            LooselyHeldWarning,
+            stacklevel=4,
+        )
+    return replace(result, x=x)
+
+
+def _suspect(system: System, x: Array) -> bool:
+    """Return whether resistors alone do not hold every node by enough of the largest conductance."""
+    model, hold = system.model, linear_hold(system.model)
+    largest = float(model.linear_diagonal[: len(model.plan.nodes)].max(initial=0.0))
+    if len(model.junction_pins):
+        _, slopes = system.junction_currents(model.junction_voltages(system.voltages(x)))
+        largest = max(largest, float(slopes.max(initial=0.0)))
+    return hold * _SPREAD <= largest
+
+
+@np.errstate(all="ignore")  # a step that overflows is not taken
+def _solved(system: System, x: Array) -> tuple[Array, Array]:
+    """Return the unknowns (n,) of one sample from x (1, n), and how far its nodes are unknown (n,) [V]."""
+    nodes, start = len(system.model.plan.nodes), x.copy()
+    contact = Linearisation(system, x)
+    last, still = np.inf, False
+    for _ in range(_STEPS):
+        cuts = spanning_cuts(system, x, *contact.points)
+        step = cuts.step()
+        if not np.isfinite(step).all():
+            break
+        scale = max(1.0, float(np.abs(x[0, :nodes]).max()))
+        move = float(np.abs(step[:nodes]).max()) / scale
+        x = x + step
+        limited = not contact.advance(system, x).all()
+        if not limited and move <= _STILL and not move < 0.5 * last:
+            still = True
+            break
+        last = np.inf if limited else move
+        still = not limited and move <= _STILL
+    open_: Array = spanning_cuts(system, x).uncertainty()[:nodes]
+    moved = np.abs(x - start)[0, :nodes]
+    sound = np.isfinite(x).all() and (monotone(system.model.circuit) or moved.max() <= _ANOTHER * scale)
+    if still and sound:
+        return x[0], open_
+    return start[0], np.fmax(np.where(np.isfinite(moved), moved, np.inf), open_)
