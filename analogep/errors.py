@@ -102,3 +102,7 @@ class LooselyHeldWarning(AnalogepWarning):
 
 class UnstableWarning(AnalogepWarning):
     """An operating point at which the circuit does not stay: names the sample, the node and the rate."""
+
+
+class VoltageWarning(AnalogepWarning):
+    """Input voltages far beyond what a feature of 1 stands for: data that nothing scales."""

@@ -15,6 +15,7 @@ from analogep.constants import (
     thermal_voltage,
 )
 from analogep.devices.meyer import OXIDE_PERMITTIVITY
+from analogep.spice.dialects import NGSPICE
 from analogep.spice.statements import Statement
 from analogep.spice.words import number_of
 
@@ -237,6 +238,12 @@ def diode_values(statement: Statement, cards: Cards) -> dict[str, float]:
     area = statement.extras.get("area", 1.0)
     if not area > 0:
         raise ValueError(f"{statement.name}: area must be positive")
+    least = NGSPICE.limits.smallest_saturation
+    if saturation * area < least:
+        raise ValueError(
+            f"{statement.name}: is = {saturation * area:g} A is below {least:g} A, which ngspice takes instead; "
+            "give at least that"
+        )
     return {
         "saturation_current": saturation * area,
         "emission": n,

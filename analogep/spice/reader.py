@@ -269,7 +269,7 @@ def _sections(lines: list[Line], flat: Flattener, origin: Source, ours: SectionR
 def _statements(line: Line, flat: Flattener) -> list[Statement]:
     """Parse an element line; a resistor with a literal value skips the general machinery."""
     words = line.text.split()
-    if len(words) == 4 and words[0][0] in "Rr" and line.text.isascii() and not set("(),={}'") & set(line.text):
+    if len(words) == 4 and words[0][0] in "Rr" and line.text.isascii() and not set("(),={}'\"$") & set(line.text):
         try:
             value = parse_number(words[3])
         except ValueError:

@@ -69,6 +69,8 @@ def plain_name(token: str, what: str) -> str:
     """Return the name of a node or an element; raises ValueError if it is an expression, or not of ASCII."""
     if token[0] in "{'":
         raise ValueError(f"expected a {what}, found the expression {token}")
+    if token.startswith("$") or '"' in token:
+        raise ValueError(f"{what} {token!r}: ngspice takes $ for a comment and drops quotes; give a plain name")
     if not token.isascii():  # ngspice has u for µ and two underscores for é
         raise ValueError(f"{what} {token!r}: simulators read letters of ASCII only; rename it")
     return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import ConfigError, Fault, InputError
+from analogep.errors import ConfigError, Fault, InputError, VoltageWarning
 from analogep.kinds import checked
 from analogep.learning import (
     SGD,
@@ -223,6 +224,7 @@ def build_problem(
     initial_rng, shuffle_rng = (np.random.default_rng(s) for s in seeds)
     data = load(config.data)
     encoder = VoltageEncoder.fitted(config.encoder, data.train)
+    _warn_of_scale(config, data.train)
     outputs = config.learning.readout or data.outputs
     given = circuit is not None
     if circuit is None:
@@ -315,6 +317,25 @@ def _solver(config: TrainConfig) -> Solver:
         return SpiceSolver(config.engine, config.spice.fold_inputs, config.spice.timeout)
     method = "auto" if config.engine == "fused" else config.engine
     return NativeSolver(method, NewtonOptions(residual_tolerance=config.learning.tolerance))
+
+
+_FAR = 10.0  # times the gain, which is the voltage of a feature of 1
+
+
+def _warn_of_scale(config: TrainConfig, part: Part) -> None:
+    """Warn with :class:`VoltageWarning` of features far beyond 1, which nothing scales before the gain does."""
+    if config.encoder.standardise != "none":
+        return
+    largest = float(np.abs(part.features).max(initial=0.0)) / part.full_scale
+    if largest > _FAR:
+        gain = abs(config.encoder.gain)
+        warnings.warn(
+            f"features of {config.data.name} reach {largest:.4g}, so that input lines reach {gain * largest:.4g} V; "
+            f"the gain means {gain:.4g} V for a feature of 1. Set data.full_scale to the largest feature, or "
+            "encoder.standardise, or a smaller encoder.gain",
+            VoltageWarning,
+            stacklevel=3,
+        )
 
 
 def _volts(config: TrainConfig, data: DataSet, part: Part, encoder: VoltageEncoder) -> Volts:

@@ -243,3 +243,14 @@ def test_spoiled_lines_are_faults_with_their_line(line: str) -> None:
 
 def test_a_blank_of_another_kind_in_a_script_is_no_command() -> None:
     assert netlist("V1 a 0 1", "R1 a 0 1k", ".control", "\u2003", ".endc").analyses == ()
+
+
+@pytest.mark.parametrize("name", ["$d", '"b', 'c"'])
+def test_names_that_ngspice_reads_otherwise_are_faults(name: str) -> None:
+    with pytest.raises(NetlistError, match=r"<netlist>:3: .*ngspice takes"):
+        netlist("V1 a 0 1", f"R1 a {name} 1k", f"R2 {name} 0 1k")
+
+
+def test_a_saturation_current_that_ngspice_replaces_is_a_fault() -> None:
+    with pytest.raises(NetlistError, match="D1: is = 1e-40 A is below 1e-28 A"):
+        netlist("V1 a 0 1", "R1 a b 1k", "D1 b 0 dm", ".model dm D(is=1e-40)")
