@@ -56,7 +56,7 @@ def table(**changes: Any) -> TrainConfig:
 def test_features_that_nothing_scales_are_warned_of() -> None:
     """Values of up to 255 and a gain of 100 V for 1: 25,500 V on the lines."""
     wide = {"data/inputs": [[0.0, 255.0], [1.0, 0.0], [0.5, 0.5], [1.0, 1.0]], "encoder/gain": 100.0}
-    with pytest.warns(VoltageWarning, match=r"reach 255, so that input lines reach 2\.55e\+04 V"):
+    with pytest.warns(VoltageWarning, match=r"reach 255, so input lines reach 2\.55e\+04 V"):
         build_problem(table(**wide))
     build_problem(table(**wide, **{"encoder/standardise": "feature"}))
 

@@ -330,7 +330,7 @@ def _warn_of_scale(config: TrainConfig, part: Part) -> None:
     if largest > _FAR:
         gain = abs(config.encoder.gain)
         warnings.warn(
-            f"features of {config.data.name} reach {largest:.4g}, so that input lines reach {gain * largest:.4g} V; "
+            f"features of {config.data.name} reach {largest:.4g}, so input lines reach {gain * largest:.4g} V; "
             f"the gain means {gain:.4g} V for a feature of 1. Set data.full_scale to the largest feature, or "
             "encoder.standardise, or a smaller encoder.gain",
             VoltageWarning,
