@@ -15,7 +15,7 @@ from analogep.constants import (
     thermal_voltage,
 )
 from analogep.devices.meyer import OXIDE_PERMITTIVITY
-from analogep.spice.dialects import NGSPICE
+from analogep.spice.dialects.ngspice import NGSPICE
 from analogep.spice.statements import Statement
 from analogep.spice.words import number_of
 
