@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, Resistor, VoltageSource, Waveform
+from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, VoltageSource, Waveform
 from analogep.devices.probe import law_faults
 from analogep.errors import Fault
 
@@ -273,14 +273,16 @@ def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[F
 
 
 def _may_disconnect(circuit: Circuit, only: frozenset[str]) -> bool:
-    """Whether an update may have opened a path: some changed conductance is zero."""
-    crossbars = (c.conductance for c in circuit.crossbars if f"{c.name}.conductance" in only)
-    banks = (
-        b.values["conductance"]
-        for b in circuit.banks
-        if issubclass(b.device, Resistor) and f"{b.name}.conductance" in only
-    )
-    return any(g.size and g.min() == 0.0 for g in (*crossbars, *banks))
+    """Whether an update may have opened a path: some changed element does not conduct, by its own word."""
+    for c in circuit.crossbars:
+        if f"{c.name}.conductance" in only and c.conductance.size and c.conductance.min() == 0.0:
+            return True
+    for bank in circuit.banks:
+        if issubclass(bank.device, OnePort) and any(f"{bank.name}.{key}" in only for key in bank.values):
+            ever = bank.device.conducts({key: np.ones(1) for key in bank.values}).all()  # a source never does
+            if ever and not bank.device.conducts(bank.values).all():
+                return True
+    return False
 
 
 def _path_faults(circuit: Circuit) -> Iterator[Fault]:

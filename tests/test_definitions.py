@@ -164,3 +164,23 @@ def test_a_law_of_wrong_shape_is_refused_by_name(name: str, law: Any) -> None:
     wrong = type("Wrong", (_Ohmic,), {name: staticmethod(law)})
     with pytest.raises(CircuitError, match=rf"device ohmic: its {name} (returns|fails)"):
         _circuit(wrong(1e-3))
+
+
+class _Fuse(_Ohmic):
+    kind: ClassVar[str] = "fuse"
+
+    @staticmethod
+    def conducts(p: Any) -> Any:
+        return p["g"] > 0.0
+
+
+def test_an_update_that_opens_a_device_of_ones_own_is_refused_by_name() -> None:
+    import networkx as nx
+
+    graph = nx.MultiDiGraph()
+    graph.add_edge("a", "b", device=_Fuse(1e-3), name="D", trainable=True)
+    graph.add_edge("b", "c", device=devices.Resistor(1e-3), name="R")
+    circuit = aep.Circuit.from_graph(graph, inputs=["a"], outputs=["c"])
+    bank = next(bank.name for bank in circuit.banks if bank.device is _Fuse)
+    with pytest.raises(CircuitError, match=r"no conducting path|float"):
+        circuit.with_parameters({f"{bank}.g": [0.0]})

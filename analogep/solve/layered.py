@@ -26,6 +26,7 @@ from analogep.solve.newton import NewtonOptions, NewtonResult, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message, finish
 from analogep.solve.plan import Plan
+from analogep.solve.plausible import implausible
 from analogep.solve.solution import Solution
 from analogep.solve.stamps import scatter_add
 from analogep.solve.strategies import Attempt, robust_newton
@@ -344,6 +345,12 @@ def solve_layered(
         full[stalled] = again.x
         rows[stalled] = again.residual[:, :size]
         engine = "layered+newton"
+    absurd = sorted({sample for sample, _, _ in implausible(system, full)})
+    if absurd:
+        reached = NewtonResult(full, np.ones(batch, dtype=bool), _padded(rows, plan.size), np.abs(sweeps))
+        reached.converged[absurd] = False
+        blocks = Attempt("block steps", batch, batch - len(absurd), int(np.abs(sweeps).max()))
+        raise failure_message(circuit, system, reached, trace or (blocks,))
     stable = None
     if not fixed_sweeps and model.dense and circuit.transconductances:
         reached = NewtonResult(full, np.ones(batch, dtype=bool), _padded(rows, plan.size), np.abs(sweeps))

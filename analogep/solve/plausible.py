@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 _TIMES = 1e6
 """How much more than 1 A, and than any linear element and source carries, is still taken for real."""
 
+_BEYOND = 1e6
+"""How much more still than that is surely forced by the sources."""
+
 
 def implausible(system: System, x: Array) -> list[tuple[int, str, float]]:
     """Return sample, element and current [A] wherever unknowns (B, n) give an element an impossible current."""
@@ -52,6 +55,56 @@ def implausible(system: System, x: Array) -> list[tuple[int, str, float]]:
             into = np.where(model.plan.unknown[bank.pins] >= 0, f[..., : len(bank.device.pins)], 0.0)
             look(np.abs(into).max(axis=-1), [bank])
     return found
+
+
+def forced(system: System) -> NDArray[np.bool_]:
+    """Return the samples (B,) whose sources alone force an impossible current through some nonlinear one-port.
+
+    The largest voltage that each may have with a possible current bounds differences of node voltages, ``v_a − v_b
+    ≤ u``, and a cycle of such bounds around known voltages that adds up to less than nothing cannot be met
+    (Bellman and Ford's algorithm; Cormen et al., Introduction to Algorithms, section 24.4). Whatever the method,
+    such a sample has no plausible operating point.
+    """
+    model, nodes = system.model, len(system.model.plan.nodes)
+    plain = (model.t[model.junction_pins] == 1.0) | (model.plan.unknown[model.junction_pins] < 0)
+    keep = np.flatnonzero(plain.all(axis=1))
+    pins = model.junction_pins[keep]
+    found = np.zeros(len(system.known), dtype=bool)
+    if not len(pins) or not nodes:
+        return found
+    at = np.where(model.plan.unknown[pins] >= 0, model.plan.unknown[pins], nodes)
+    widest = np.abs(system.known).max(axis=1, initial=0.0)
+    linear = model.linear_diagonal[:nodes].max(initial=0.0) * widest
+    source = np.abs(system.offset[:, :nodes]).max(axis=1, initial=0.0)
+    most = _BEYOND * _TIMES * np.maximum(1.0, np.maximum(linear, source))[:, None]
+    known = system.known[:, pins[:, 0]] - system.known[:, pins[:, 1]]
+    rise, fall = (
+        _largest_voltage(system, sign, most, 4.0 * widest)[:, keep] - sign * known for sign in (1.0, -1.0)
+    )
+    room = np.concatenate([rise, fall], axis=1)
+    a, b = np.concatenate([at, at[:, ::-1]]).T
+    distance = np.zeros((len(found), nodes + 1))
+    for _ in range(nodes + 2):
+        before = distance.copy()
+        np.minimum.at(distance.T, a, (before[:, b] + room).T)
+    found |= (distance < before - 1e-6).any(axis=1)
+    return found
+
+
+def _largest_voltage(system: System, sign: float, most: Array, widest: Array) -> Array:
+    """Return how far (B, E) [V] nonlinear one-ports may be driven to one side before they carry ``most`` (B, 1).
+
+    Infinite where that is beyond ``widest`` (B,) [V].
+    """
+    shape = (len(widest), len(system.model.junction_pins))
+    low, high = np.zeros(shape), np.repeat(widest[:, None], shape[1], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        never = np.abs(system.junction_currents(sign * high)[0]) <= most
+        for _ in range(40):
+            middle = 0.5 * (low + high)
+            small = np.abs(system.junction_currents(sign * middle)[0]) <= most
+            low, high = np.where(small, middle, low), np.where(small, high, middle)
+    return np.where(never, np.inf, high)
 
 
 def lawless(system: System, x: Array) -> str:

@@ -21,7 +21,7 @@ from analogep.solve.homotopy import follow
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
-from analogep.solve.plausible import implausible
+from analogep.solve.plausible import forced, implausible
 from analogep.solve.refine import SPREAD
 from analogep.solve.system import System
 
@@ -90,8 +90,9 @@ def robust_newton(system: System, x0: Array, options: NewtonOptions) -> tuple[Ne
     if result.converged.all():
         return result, ()
     trace = [_attempt("newton", result)]
+    hopeless = forced(system)
     for strategy in FALLBACKS:
-        left = np.flatnonzero(~result.converged)
+        left = np.flatnonzero(~result.converged & ~hopeless)
         if not len(left):
             break
         part = system.select(left)
