@@ -26,7 +26,7 @@ GOOD = {
     "same as ngspice", "another stable point", "stable, ngspice fails",
     "stable, ngspice's is no root or unstable",
     "both refused", "refused, ngspice's is unstable", "refused, ngspice's is no root", "unstable, said so",
-    "stable", "refused, an absurd current", "refused, no stable point found",
+    "stable", "inexact, said so", "refused, an absurd current", "refused, no stable point found",
 }  # fmt: skip
 TIGHT = (
     "reltol=1e-9 vntol=1e-12 abstol=1e-18 itl1=500",
@@ -196,6 +196,8 @@ def _found(
     if x is None:
         return "silently wrong", "nodes are missing"
     error = judge.error(x)
+    if error > 1e-6 * size and saying:
+        return "inexact, said so", f"{error:.3g} V from a root; {saying}"
     if error > 1e-6 * size:
         return "silently wrong", f"{error:.3g} V from a root; {where}"
     stable, rate = judge.stable(x)
