@@ -207,6 +207,9 @@ CELLS: dict[str, Callable[[Sketch], None]] = {
     "voltage_source": _driven("voltage_source", "voltage", 5.0),
     "current_source": _current,
     "diode": _pair("diode", saturation_current=(1e-18, 1e-6), emission=(1e-3, 2.0)),
+    "junction_diode": _pair(
+        "junction_diode", saturation_current=(1e-18, 1e-6), emission=(0.5, 2.0), breakdown_voltage=(2.0, 50.0)
+    ),
     "ideal_diode": _ideal_diode,
     "sinh_resistor": _pair("sinh_resistor", conductance=(1e-9, 1e-2), v0=(0.05, 1.0)),
     "tanh_neuron": _pair("tanh_neuron", conductance=(1e-9, 1e-2), saturation_voltage=(0.3, 10.0)),

@@ -104,14 +104,11 @@ class JunctionDiode(MultiPort):
             ("m", p["grading"]),
             ("fc", p["forward_coefficient"]),
             ("tt", p["transit_time"]),
+            ("ibv", p["breakdown_current"]),
+            ("nbv", p["breakdown_emission"]),
         )
         if p["breakdown_voltage"] > 0.0:
-            card = (
-                *card,
-                ("bv", p["breakdown_voltage"]),
-                ("ibv", p["breakdown_current"]),
-                ("nbv", p["breakdown_emission"]),
-            )
+            card = (*card, ("bv", p["breakdown_voltage"]))
         return [Primitive("D", name, nodes, (), ("D", card), p["temperature"])]
 
 

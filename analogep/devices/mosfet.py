@@ -168,7 +168,8 @@ class Mosfet(MultiPort, ABC):
             series = [Primitive("V", f"{name}_gate", (inner, gate), (p["gate_voltage"],))]
             gate = inner
         size: tuple[float, ...] = (p["length"], p["width"])
-        if any(p[key] > 0.0 for key in STORED):
+        told = {key: value for key, value in p.items() if key in STORED or key in _SHAPES}
+        if any(value != cls.parameters()[key].default for key, value in told.items()):
             card = (*card, *_charge_card(p))
             size = (*size, *(p[key] for key in ("drain_sidewall", "source_sidewall")))
         kind = cls.kind.upper()
@@ -206,6 +207,10 @@ class PMOS(Mosfet):
     @staticmethod
     def limit(z_new: Array, z_old: Array, p: Values) -> Array:
         return _limit(-1.0, z_new, z_old, p)
+
+
+_SHAPES = frozenset({"bulk_potential", "bottom_grading", "sidewall_grading", "forward_coefficient"})
+"""Parameters of stored charge that store none by themselves."""
 
 
 def _charge_card(p: Mapping[str, float]) -> tuple[tuple[str, float], ...]:

@@ -116,7 +116,7 @@ def test_arguments_of_functions_may_be_nodes_and_hide_parameters() -> None:
         (".func f(x) {f(x)+1}", "f(v(a))", "function f calls itself"),
         (".func f(x) {2*x}", "f(v(a),1)", "f takes 1 arguments, not 2"),
         (".func f(x) {2*x}", "f()", "f takes 1 arguments, not 0"),
-        (".func f(x) {2*x}", "f(v(a)", "no closing parenthesis"),
+        (".func f(x) {2*x}", "f(v(a)", "parenthes"),
         (".func f(x) {g(x)*g(x)*g(x)}\n.func g(x) {h(x)*h(x)*h(x)}\n.func h(x) {x*x*x*x*x*x*x*x*x}",
          "f(f(f(f(v(a)))))", "longer than"),
     ],
