@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
+from analogep.solve.pieces import sharing
 from analogep.solve.singular import undetermined
 from analogep.solve.solution import Solution
 from analogep.solve.stamps import scatter_add
-from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]

@@ -23,9 +23,9 @@ from analogep.solve.adjoint import spread
 from analogep.solve.model import Model
 from analogep.solve.newton import NewtonOptions, NewtonResult, newton
 from analogep.solve.nudge import Nudge
+from analogep.solve.pieces import sharing
 from analogep.solve.solution import Solution
 from analogep.solve.stamps import scatter_add
-from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]

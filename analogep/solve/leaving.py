@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from analogep.errors import UnstableWarning
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
+from analogep.solve.pieces import sharing
 from analogep.solve.plausible import implausible
 from analogep.solve.stability import NODE_CAPACITANCE, Modes, fastest, monotone
-from analogep.solve.strategies import Attempt, certify, merge, sharing
+from analogep.solve.strategies import Attempt, certify, merge
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import LooselyHeldWarning
-from analogep.solve.limiting import Linearisation
 from analogep.solve.newton import NewtonResult
-from analogep.solve.spanning import linear_hold, spanning_cuts
+from analogep.solve.spanning import linear_hold, newton_by_cuts, spanning_cuts
 from analogep.solve.stability import monotone
 from analogep.solve.system import System
 
@@ -25,9 +24,7 @@ Array = NDArray[np.float64]
 _SPREAD = 1e6
 """Ratio of the largest conductance to one that holds a node from which rounding may be seen."""
 
-_STEPS = 60
 _PROBES = 8
-_STILL = 1e-12  # last step, per volt around
 _ANOTHER = 0.1  # movement, per volt around, that may lead to another operating point
 _UNKNOWN = 1e-7  # uncertainty, per volt around but at least that of one volt, that is told
 
@@ -84,29 +81,13 @@ def _suspect(system: System, x: Array) -> bool:
     return hold * _SPREAD <= largest
 
 
-@np.errstate(all="ignore")  # a step that overflows is not taken
 def _solved(system: System, x: Array) -> tuple[Array, Array]:
     """Return the unknowns (n,) of one sample from x (1, n), and how far its nodes are unknown (n,) [V]."""
-    nodes, start = len(system.model.plan.nodes), x.copy()
-    contact = Linearisation(system, x)
-    last, still = np.inf, False
-    for _ in range(_STEPS):
-        cuts = spanning_cuts(system, x, *contact.points)
-        step = cuts.step()
-        if not np.isfinite(step).all():
-            break
-        scale = max(1.0, float(np.abs(x[0, :nodes]).max()))
-        move = float(np.abs(step[:nodes]).max()) / scale
-        x = x + step
-        limited = not contact.advance(system, x).all()
-        if not limited and move <= _STILL and not move < 0.5 * last:
-            still = True
-            break
-        last = np.inf if limited else move
-        still = not limited and move <= _STILL
-    open_: Array = spanning_cuts(system, x).uncertainty()[:nodes]
-    moved = np.abs(x - start)[0, :nodes]
-    sound = np.isfinite(x).all() and (monotone(system.model.circuit) or moved.max() <= _ANOTHER * scale)
-    if still and sound:
-        return x[0], open_
-    return start[0], np.fmax(np.where(np.isfinite(moved), moved, np.inf), open_)
+    nodes = len(system.model.plan.nodes)
+    end, still, _ = newton_by_cuts(system, x)
+    open_: Array = spanning_cuts(system, end).uncertainty()[:nodes]
+    moved = np.abs(end - x)[0, :nodes]
+    near = moved.max() <= _ANOTHER * max(1.0, float(np.abs(end[0, :nodes]).max()))
+    if still and (near or monotone(system.model.circuit)):
+        return end[0], open_
+    return x[0], np.fmax(np.where(np.isfinite(moved), moved, np.inf), open_)

@@ -18,9 +18,9 @@ from analogep.kinds import checked
 from analogep.memory import too_large
 from analogep.solve.model import Model
 from analogep.solve.operating import Method, operating_point
+from analogep.solve.pieces import sharing
 from analogep.solve.solution import Solution
 from analogep.solve.storage import Storage
-from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from analogep.devices import MultiPort, OnePort
+from analogep.solve.limiting import Linearisation
 from analogep.solve.model import Model
+from analogep.solve.pieces import sharing
 from analogep.solve.stamps import Entries, add_transconductances
-from analogep.solve.strategies import sharing
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -29,6 +30,8 @@ Index = NDArray[np.int64]
 EPS = float(np.finfo(float).eps)
 _RIGID = 1e300
 """Conductance [S] that counts for a law of voltages, of an ideal source, say."""
+_STEPS = 60
+_STILL = 1e-12  # last step, per volt around
 _CANCELLED = 8.0 * EPS
 """Sum, relative to its terms, that is their rounding."""
 
@@ -119,6 +122,32 @@ def spanning_cuts(
     if shared is not None:
         matrix += shared.toarray()
     return Cuts(matrix, rows, paths, EPS * blur, strongest / weakest if weakest > 0.0 else np.inf)
+
+
+@np.errstate(all="ignore")  # a step that overflows is not taken
+def newton_by_cuts(system: System, x: Array) -> tuple[Array, bool, int]:
+    """Run Newton on the laws of cuts for one sample from x (1, n).
+
+    Returns
+    -------
+    tuple
+        The last x (1, n); whether steps came to rest there; their number.
+    """
+    nodes, contact = len(system.model.plan.nodes), Linearisation(system, x)
+    last, still, k = np.inf, False, 0
+    for k in range(_STEPS):
+        step = spanning_cuts(system, x, *contact.points).step()
+        if not np.isfinite(step).all():
+            return x, False, k
+        scale = max(1.0, float(np.abs(x[0, :nodes]).max()))
+        move = float(np.abs(step[:nodes]).max()) / scale
+        x = x + step
+        limited = not contact.advance(system, x).all()
+        still = not limited and move <= _STILL
+        if still and not move < 0.5 * last:
+            break
+        last = np.inf if limited else move
+    return x, still, k
 
 
 def linear_hold(model: Model) -> float:

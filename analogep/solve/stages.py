@@ -20,9 +20,10 @@ from analogep.solve.linear import linear_solver
 from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
 from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message
+from analogep.solve.pieces import sharing
 from analogep.solve.solution import Solution
 from analogep.solve.storage import Storage
-from analogep.solve.strategies import robust_newton, sharing
+from analogep.solve.strategies import robust_newton
 from analogep.solve.system import System
 from analogep.solve.trajectory import TransientOptions
 

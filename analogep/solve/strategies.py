@@ -1,9 +1,10 @@
 """Ways to an operating point, in the order in which they are tried, and the trace of what each achieved.
 
 Plain Newton solves almost everything. Samples that it leaves go to the fallbacks, one after the other, until
-they are solved: sums by element, another start, another split of the currents of ideal diodes, a line search,
-three continuations that lead from an easy circuit to the one asked for, random starts, and a homotopy that may
-turn back on its way. Every result is certified by Newton's own tests on the circuit as it is.
+they are solved: sums by element, another start, another split of the currents of ideal diodes, the laws of
+cuts, a line search, three continuations that lead from an easy circuit to the one asked for, random starts, and
+a homotopy that may turn back on its way. Every result is certified by Newton's own tests on the circuit as it is,
+or by steps that come to rest on the laws of its cuts.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from analogep.devices import MultiPort
 from analogep.solve.elementwise import conductance_spread
 from analogep.solve.homotopy import follow
 from analogep.solve.linear import linear_solver
 from analogep.solve.model import Model
 from analogep.solve.newton import Anchor, NewtonOptions, NewtonResult, newton
+from analogep.solve.pieces import has_pieces, sharing
 from analogep.solve.plausible import forced, implausible
 from analogep.solve.refine import SPREAD
+from analogep.solve.spanning import linear_hold, newton_by_cuts
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -160,28 +162,6 @@ def shared_currents(system: System, x0: Array, options: NewtonOptions) -> tuple[
     return newton(system, np.zeros_like(x0), options, tangent=sharing(system.model)), ""
 
 
-def sharing(model: Model) -> sp.csr_array | None:
-    """Return the small resistances [Ω] that part the currents of ideal diodes, (n, n); ``None`` without any."""
-    if not _has_pieces(model):
-        return None
-    marks = np.zeros(model.plan.size)
-    for b in model.nonlinear_multiports:
-        bank = model.circuit.banks[b]
-        if _in_pieces(model, b):
-            start = model.plan.branch_start[b]
-            marks[start : start + bank.size * bank.device.branches] = _SHARING
-    return sp.csr_array(sp.diags_array(marks))
-
-
-def _in_pieces(model: Model, b: int) -> bool:
-    device = model.circuit.banks[b].device
-    return issubclass(device, MultiPort) and device.piece is not MultiPort.piece
-
-
-def _has_pieces(model: Model) -> bool:
-    return any(_in_pieces(model, b) for b in model.nonlinear_multiports)
-
-
 def certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
     """Run Newton on the circuit as it is, from the end of a continuation."""
     options = replace(options, max_iterations=min(_CERTIFY, options.max_iterations))
@@ -193,6 +173,33 @@ def certify(system: System, x: Array, options: NewtonOptions) -> NewtonResult:
             other = newton(system.select(left), x[left], options, tangent=shared, by_element=again)
             result = merge(result, left, other)
     return result
+
+
+def laws_of_cuts(system: System, x0: Array, options: NewtonOptions) -> tuple[NewtonResult, str]:
+    """Run Newton on the laws of cuts (:mod:`analogep.solve.spanning`), one sample at a time, from rest.
+
+    Of strings of junctions that block, their leakage alone holds the nodes between them; in the summed Jacobian
+    it is lost. After some samples in a row that were not solved, the rest are left.
+    """
+    result = NewtonResult(
+        np.zeros_like(x0), np.zeros(len(x0), dtype=bool), np.zeros_like(x0), np.zeros(len(x0), dtype=np.int64)
+    )
+    failures = 0
+    for s in range(len(x0)):
+        one = system.select(np.array([s]))
+        x, result.converged[s], result.iterations[s] = newton_by_cuts(one, np.zeros_like(x0[[s]]))
+        if result.converged[s]:
+            result.x[s], result.residual[s] = x[0], one.evaluate(x).residual[0]
+        failures = 0 if result.converged[s] else failures + 1
+        if failures == _HOPELESS:
+            break
+    return result, ""
+
+
+def _leaks_hold(system: System, x0: Array) -> bool:
+    """Return whether resistors alone leave a node out, in a circuit of some size and with one-ports that bend."""
+    model = system.model
+    return model.dense and bool(len(model.plan.nodes)) and bool(model.nonlinear) and not linear_hold(model)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a trial that overflows is refused
@@ -402,7 +409,6 @@ def _brief(options: NewtonOptions, x: Array) -> NewtonOptions:
     return replace(options, max_iterations=min(limit, options.max_iterations))
 
 
-_SHARING = 1e-6  # resistance [Ω] in the tangent of ideal diodes: far below what is around them
 _LINE_SEARCHES = 30
 _CERTIFY = 60
 _STARTS = (0.0, 1.0, 5.0)  # spread [V] of the voltages from which homotopies start
@@ -420,7 +426,8 @@ FALLBACKS: tuple[Strategy, ...] = (
         resumes=True,
     ),
     Strategy("cold start", cold_start, lambda system, x0: bool(x0.any())),
-    Strategy("shared currents", shared_currents, lambda system, x0: _has_pieces(system.model)),
+    Strategy("shared currents", shared_currents, lambda system, x0: has_pieces(system.model)),
+    Strategy("laws of cuts", laws_of_cuts, _leaks_hold),
     Strategy("line search", line_search),
     Strategy("gmin stepping", gmin_stepping),
     Strategy("source stepping", source_stepping),
