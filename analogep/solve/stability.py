@@ -38,6 +38,9 @@ LARGEST = 1200
 _ROUNDING = 1e-11
 """Rate, relative to the fastest, that is not told from zero."""
 
+_NO_MASS = 3e-14
+"""Storage, relative to the largest, that rounding may have left where there is none."""
+
 _ENTRIES = 1 << 22  # of the Jacobians held at a time
 
 
@@ -234,7 +237,7 @@ def _spectrum(jacobians: Array, storage: Array) -> tuple[Array, Array, Array]:
         k, m, right = _reduced(turned[rows], masses, int(rank))
         if not k.shape[1]:
             continue
-        for at, (row, (values, vectors)) in enumerate(zip(rows, _eigen(k, m), strict=True)):
+        for at, (row, (values, vectors)) in enumerate(zip(rows, _eigen(k, m, float(masses.max())), strict=True)):
             if not len(values):
                 continue
             worst = int(np.argmax(values.real))
@@ -306,15 +309,19 @@ def _reduced(jacobians: Array, masses: Array, rank: int) -> tuple[Array, Array, 
     return left @ own @ right, left @ mass @ right, right
 
 
-def _eigen(k: Array, m: Array) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
-    """Return eigenvalues and vectors of −M⁻¹K, one pair a sample; infinite ones are left out."""
-    try:
-        values, vectors = np.linalg.eig(-np.linalg.solve(m, k))
-        return list(zip(values.astype(complex), vectors.astype(complex), strict=True))
-    except np.linalg.LinAlgError:
-        out = []
-        for stiffness, mass in zip(k, m, strict=True):
-            values, vectors = scipy.linalg.eig(-stiffness, mass)
-            finite = np.isfinite(values)
-            out.append((values[finite], vectors[:, finite]))
-        return out
+def _eigen(k: Array, m: Array, mass: float) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
+    """Return eigenvalues and vectors of −M⁻¹K, one pair a sample; infinite ones are left out.
+
+    Those are modes whose storage is nothing but the rounding of the largest ``mass`` that went into M: a
+    bidirectional amplifier with A·B = −1, say, sees as much negative capacitance as positive.
+    """
+    found = []
+    for stiffness, storage in zip(k, m, strict=True):
+        try:
+            values, vectors = np.linalg.eig(-np.linalg.solve(storage, stiffness))
+        except np.linalg.LinAlgError:
+            values, vectors = scipy.linalg.eig(-stiffness, storage)
+        most = np.abs(stiffness).max(initial=0.0) / (_NO_MASS * mass)
+        finite = np.isfinite(values) & (np.abs(values) <= most)
+        found.append((values[finite].astype(complex), vectors[:, finite].astype(complex)))
+    return found
