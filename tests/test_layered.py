@@ -467,7 +467,7 @@ def test_reasons_name_the_element() -> None:
     diode = Bank("d", Diode, [[H0, Y]], {k: np.array([v]) for k, v in Diode().values.items()}, ("clamp",))
     assert layered_plan(chain(diode)).reason == "diode clamp joins two unsolved nodes"
     source = Bank("g", VCCS, [[H0, 0, H1, 0]], {"transconductance": np.array([1e-5])}, ("gm1",))
-    assert layered_plan(chain(source)).reason == "element gm1 is a vccs"
+    assert layered_plan(chain(source)).reason == "element gm1 is a vccs, of class VCCS"
     within = Crossbar("inner", np.array([H0]), np.array([H1]), np.array([[1e-4]]))
     assert layered_plan(chain(crossbars=(within,))).reason == "crossbar inner joins nodes of one group"
 

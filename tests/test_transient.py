@@ -370,7 +370,13 @@ def test_energy_falls_along_the_way(circuit: Circuit, seed: int) -> None:
 # --- refusals ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("until", [0.0, -1.0, float("nan"), float("inf"), "soon", [1.0]])
+@pytest.mark.parametrize("until", [[1.0], True, {}])
+def test_until_must_be_a_number_or_a_word(until: object) -> None:
+    with pytest.raises(InputError, match="until = .* is not a number, a text or None"):
+        transient(circuit_of(*RC), [1.0], until=until)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("until", [0.0, -1.0, float("nan"), float("inf"), "soon"])
 def test_until_must_be_a_time_or_equilibrium(until: object) -> None:
     with pytest.raises(InputError, match="give a positive time in seconds, or 'equilibrium'"):
         transient(circuit_of(*RC), [1.0], until=until)  # type: ignore[arg-type]
