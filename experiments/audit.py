@@ -24,6 +24,7 @@ from analogep.circuit import Circuit
 from analogep.devices import NMOS, VCCS, VCVS, CurrentSource, Diode, Resistor, SinhResistor
 from analogep.learning import Adjoint, AuditRow, FiniteDifference, HolomorphicEP, audit, energy_scale
 from analogep.learning.audit import compare_blocks
+from analogep.learning.beta import CONVEX_FRACTION, neuron_limit
 from analogep.learning.rules import NativeSolver
 from analogep.networks import deep_resistive, disordered, glorot, hopfield, lattice, uniform
 
@@ -228,7 +229,8 @@ def examine(kind: str, rng: Generator, name: str = "") -> Findings:
     differences = compare_blocks(FiniteDifference(), richardson, richardson, exact.blocks)
     exponents = {}
     for points in POINTS if energy else ():
-        radii = found.beta * np.array(RADII)
+        # At complex nudges neurons find an equilibrium only while each output node by itself has one.
+        radii = min(found.beta, CONVEX_FRACTION * neuron_limit(circuit)) * np.array(RADII)
         errors = []
         for radius in radii:
             estimate = HolomorphicEP(radius, points).gradient(circuit, inputs, targets, solver=SOLVER)

@@ -436,12 +436,16 @@ BEHAVIOURAL = tuple(
 CELLS = (
     "resistor",
     "bridge",
-    *sorted(set(REGISTRY) - {"resistor"}),
+    *sorted(set(REGISTRY) - {"resistor", "junction_diode"}),
     "behavioural",
     "crossbar",
     "transconductance",
 )
-"""What circuits are made of: every registered device, bridging resistors and crossbars of both kinds."""
+"""What circuits are made of: every registered device, bridging resistors and crossbars of both kinds.
+
+Not junction diodes: from random voltages Newton's method comes back from their breakdown too slowly for a test. The
+census and ``tests/spice/test_charges.py`` have them.
+"""
 
 LINEAR_CELLS = tuple(c for c in CELLS if c != "behavioural" and (c not in REGISTRY or REGISTRY[c].linear))
 SMOOTH_CELLS = tuple(cell for cell in CELLS if cell != "ideal_diode")

@@ -107,11 +107,11 @@ def test_crossbar_element_of_a_network(method: Any) -> None:
 def test_each_point_starts_from_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[Any] = []
 
-    def only_single_points(circuit: Circuit, inputs: Any, *, method: Any, v0: Any = None) -> Any:
+    def only_single_points(circuit: Circuit, inputs: Any, nudge: Any, *, method: Any, v0: Any = None) -> Any:
         if len(inputs) > 1:
             raise ConvergenceError("a batch that does not converge")
         starts.append(v0)
-        return operating_point(circuit, inputs, method=method, v0=v0)
+        return operating_point(circuit, inputs, nudge, method=method, v0=v0)
 
     whole = dc_sweep(CLAMP, "x", VALUES)
     monkeypatch.setattr(MODULE, "operating_point", only_single_points)

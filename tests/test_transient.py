@@ -372,7 +372,7 @@ def test_energy_falls_along_the_way(circuit: Circuit, seed: int) -> None:
 
 @pytest.mark.parametrize("until", [[1.0], True, {}])
 def test_until_must_be_a_number_or_a_word(until: object) -> None:
-    with pytest.raises(InputError, match="until = .* is not a number, a text or None"):
+    with pytest.raises(InputError, match=r"until = .* is not a number, a text or None"):
         transient(circuit_of(*RC), [1.0], until=until)  # type: ignore[arg-type]
 
 

@@ -17,6 +17,7 @@ from analogep.errors import LooselyHeldWarning
 from analogep.solve.newton import NewtonResult
 from analogep.solve.spanning import linear_hold, newton_by_cuts, spanning_cuts
 from analogep.solve.stability import monotone
+from analogep.solve.stamps import scatter_add
 from analogep.solve.system import System
 
 Array = NDArray[np.float64]
@@ -72,12 +73,22 @@ def tightened(system: System, result: NewtonResult) -> NewtonResult:
 
 
 def _suspect(system: System, x: Array) -> bool:
-    """Return whether resistors alone do not hold every node by enough of the largest conductance."""
+    """Return whether resistors, or one-ports to known voltages, may hold some node by far too little.
+
+    Cheap: what holds each node for certain, against the largest conductance.
+    """
     model, hold = system.model, linear_hold(system.model)
-    largest = float(model.linear_diagonal[: len(model.plan.nodes)].max(initial=0.0))
+    nodes = len(model.plan.nodes)
+    largest = float(model.linear_diagonal[:nodes].max(initial=0.0))
     if len(model.junction_pins):
         _, slopes = system.junction_currents(model.junction_voltages(system.voltages(x)))
         largest = max(largest, float(slopes.max(initial=0.0)))
+        unknown = model.plan.unknown[model.junction_pins]
+        own = np.zeros((len(x), nodes))
+        for pin, other in ((0, 1), (1, 0)):
+            alone = (unknown[:, pin] >= 0) & (unknown[:, other] < 0)
+            scatter_add(own, unknown[alone, pin], slopes[:, alone])
+        hold = max(hold, float(own.min(initial=np.inf)))
     return hold * _SPREAD <= largest
 
 
