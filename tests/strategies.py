@@ -443,7 +443,7 @@ CELLS = (
 )
 """What circuits are made of: every registered device, bridging resistors and crossbars of both kinds.
 
-Not junction diodes: from random voltages Newton's method comes back from their breakdown too slowly for a test. The
+Not junction diodes: from random voltages Newton's method comes back from their breakdown too slowly. The
 census and ``tests/spice/test_charges.py`` have them.
 """
 

@@ -33,8 +33,8 @@ _PUSH = 1e-2
 _SHORT = 0.5
 """Steps while a mode grows, in its own time constants: below 1, the step's equations have one solution nearby."""
 
-_STEPS = 400
-_ROUNDS = 3
+_STEPS = 150
+_ROUNDS = 2
 _OCTAVES = 2.0  # samples whose rates differ by more, in log2, are followed apart
 
 
