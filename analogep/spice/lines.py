@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,7 +270,7 @@ class Deck:
     def _closing(self) -> Iterable[str]:
         nodes, asked = self._printed(), self.task.analyses
         if self.dialect.scripted:
-            return script(asked, nodes, self.source, "" if self.task.options else TOLERANCES) if nodes else ()
+            return script(asked, nodes, self.source, "" if self._options() else TOLERANCES) if nodes else ()
         return self.dialect.closing([command(analysis, self.source) for analysis in asked], nodes)
 
     def source(self, name: str) -> str:
@@ -290,8 +290,14 @@ class Deck:
         chosen = dict.fromkeys(circuit.output_pairs.ravel().tolist()) or range(len(circuit.nodes))
         return [circuit.nodes[k] for k in chosen if k != 0]
 
-    def _tolerances(self) -> list[str]:
+    def _options(self) -> Mapping[str, float | str]:
+        """Return the netlist's own options: none where they are those that a script of ours has given."""
         given = self.task.options
+        ours = {key: float(value) for key, _, value in (pair.partition("=") for pair in TOLERANCES.split())}
+        return {} if dict(given) == ours else given
+
+    def _tolerances(self) -> list[str]:
+        given = self._options()
         if given and not self.dialect.tolerances:
             what = f"{self.dialect.name} has its tolerances elsewhere; leave them out"
             self.faults.append(Fault(f".options {', '.join(given)}", what))
