@@ -188,7 +188,8 @@ def test_a_circuit_without_an_operating_point_raises_and_names_a_node(what: str)
         solve(circuit, None, nudge)
     message = str(caught.value)
     assert f"node {node} " in message
-    assert "tried newton, laws of cuts, line search, gmin stepping (reached " in message
+    cuts = "laws of cuts, " if what == "current through a blocked diode" else ""  # its node is held by leakage
+    assert f"tried newton, {cuts}line search, gmin stepping (reached " in message
     assert "source stepping (reached " in message
     assert "nearby voltages" in message
 
