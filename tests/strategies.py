@@ -443,9 +443,12 @@ CELLS = (
 )
 """What circuits are made of: every registered device, bridging resistors and crossbars of both kinds.
 
-Not junction diodes: from random voltages Newton's method comes back from their breakdown too slowly. The
-census and ``tests/spice/test_charges.py`` have them.
+Not junction diodes, which :data:`ALL_CELLS` adds: from random voltages Newton's method comes back from their
+breakdown too slowly.
 """
+
+ALL_CELLS = (*CELLS, "junction_diode")
+"""The same, with every registered device."""
 
 LINEAR_CELLS = tuple(c for c in CELLS if c != "behavioural" and (c not in REGISTRY or REGISTRY[c].linear))
 SMOOTH_CELLS = tuple(cell for cell in CELLS if cell != "ideal_diode")

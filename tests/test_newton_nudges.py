@@ -20,6 +20,8 @@ from analogep.devices import (
 from analogep.errors import InputError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 # --- nudges ------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,8 @@ from analogep.spice import operating_point as spice_operating_point
 from analogep.spice.folding import fold
 from analogep.spice.ngspice import TIGHT, run_ngspice
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 INPUTS = np.array([[1.0, -0.7, 0.3], [0.0, 0.0, 0.0], [-2.0, 0.9, 1.1]])
 
 

@@ -22,6 +22,8 @@ from analogep.spice.layers import layers_of
 from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
 from analogep.spice.script import without_script
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 
 def network(bias: str = "lines", diode: Diode | IdealDiode | None = None) -> tuple[Circuit, np.ndarray]:
     rng = np.random.default_rng(5)

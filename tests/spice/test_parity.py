@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import CELLS, decades, experiments
+from strategies import ALL_CELLS, decades, experiments
 
 from analogep.circuit import Bank, Circuit
 from analogep.devices import Diode, Resistor
@@ -20,7 +20,10 @@ from analogep.spice import operating_point as spice_point
 from analogep.spice.kirchhoff import check as kirchhoff
 from analogep.spice.parity import TOLERANCE
 
-pytestmark = pytest.mark.ngspice
+pytestmark = [
+    pytest.mark.ngspice,
+    pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning"),  # random active circuits
+]
 
 Case = tuple[Circuit, np.ndarray]
 
@@ -93,7 +96,7 @@ def check(
     return report.max_difference
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ALL_CELLS)
 @settings(max_examples=15)
 @given(data=st.data())
 def test_every_device_among_resistors(cell: str, data: st.DataObject) -> None:
@@ -181,6 +184,7 @@ def test_the_report_says_where_and_by_how_much() -> None:
     assert text["phases"][0]["phase"] == "free"
     assert "agree" in str(report)
     assert " V at node " in str(report)
-    strict = compare(diode_ladder(values, 1e-3), [[0.5], [1.0]], tolerance=-1.0)
+    assert 0.0 < report.max_difference < TOLERANCE
+    strict = compare(diode_ladder(values, 1e-3), [[0.5], [1.0]], tolerance=0.5 * report.max_difference)
     assert not strict.passed
     assert "DISAGREE" in str(strict)
