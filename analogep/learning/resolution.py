@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from analogep.errors import GradientWarning, InputError
 from analogep.solve import Solution
 from analogep.solve.adjoint import linear_response
+from analogep.solve.model import model_for
 
 Array = NDArray[np.float64]
 
 RESOLVED = 1e3
 """Move of a node, in units of rounding of the largest voltage, below which less than three digits are left."""
+
+HELD = 1e-12
+"""Answer to a current, relative to that of the largest conductance at a node, up to which outputs count as held."""
 
 _MET = 1e-9
 """Error of the outputs, relative to the largest voltage, below which the targets count as met."""
@@ -72,7 +76,8 @@ def check_resolved(
     if not np.isfinite(response):
         return  # the free phase leaves a voltage open, so that no strength can be named
     symbol, value, unit = strength
-    if response == 0.0:
+    scale = float(model_for(free.circuit).linear_diagonal.max(initial=0.0))
+    if per_unit is None and response * scale <= HELD * missed:
         warnings.warn(
             f"{rule}: no nudge moves the circuit, since sources or conducting ideal diodes hold its outputs in "
             "every sample; the gradient is zero",

@@ -25,6 +25,7 @@ from analogep.learning.beta import (
     safe_betas,
 )
 from analogep.learning.costs import Cost, NudgeForm, SquaredError, target_array
+from analogep.learning.resolution import HELD
 from analogep.learning.scaling import energy_scale
 from analogep.solve import NewtonOptions, Solution, operating_point
 from analogep.solve.adjoint import adjoint_voltages, linear_response
@@ -33,7 +34,7 @@ from analogep.solve.model import model_for
 
 Array = NDArray[np.float64]
 
-MISS = 5e-3
+MISS = 1e-3
 """Largest distance of half the difference of two phases from the tangent, relative to it, at every block."""
 
 _TRIALS = 16
@@ -142,7 +143,8 @@ def suggest_beta(
     response = linear_response(free, array, pull)
     pairs = circuit.output_pairs
     per_beta = float(np.abs(response[:, pairs[:, 0]] - response[:, pairs[:, 1]]).max())
-    if not per_beta > 0:
+    scale = float(model_for(circuit).linear_diagonal.max(initial=0.0))
+    if not per_beta > 0 or per_beta * scale <= HELD * np.abs(pull).max():
         raise InputError("the outputs meet the targets or cannot move; suggest β from other samples")
     safe = _safe(free, array)
     junction, name = _most_moved(circuit, response)
