@@ -18,7 +18,7 @@ RESOLVED = 1e3
 """Move of a node, in units of rounding of the largest voltage, below which less than three digits are left."""
 
 HELD = 1e-12
-"""Answer to a current, relative to that of the largest conductance at a node, up to which outputs count as held."""
+"""Answer to a current, relative to that of the largest conductance at a node, at which outputs count as held."""
 
 _MET = 1e-9
 """Error of the outputs, relative to the largest voltage, below which the targets count as met."""
