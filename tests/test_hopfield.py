@@ -76,6 +76,7 @@ def test_the_leaky_integrators_settle_where_newton_stands(activation: str) -> No
     np.testing.assert_allclose(settled.voltages, newton.voltages, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::analogep.errors.GradientWarning")  # all outputs of some seeds are held at 0 V
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=15)
 def test_a_layered_network_is_the_same_as_a_graph(seed: int) -> None:

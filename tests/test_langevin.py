@@ -31,7 +31,7 @@ from analogep.devices import (
     TanhNeuron,
     VoltageSource,
 )
-from analogep.errors import ConvergenceError, InputError
+from analogep.errors import ConvergenceError, InputError, UnstableWarning
 from analogep.networks import deep_resistive, glorot, hopfield
 from analogep.solve import langevin, operating_point, port_conductance, time_constants
 
@@ -279,8 +279,12 @@ def test_an_unstable_circuit_runs_away() -> None:
         ("a", "0", VCCS(transconductance=-2.0 * G, control=("a", "0"))),
         ("a", "0", Capacitor(value=C)),
     )
-    assert time_constants(circuit, [0.0])[0, 0] == np.inf
-    with pytest.raises(ConvergenceError, match=r"voltages of sample 0 run away at t = .*unstable"):
+    with pytest.warns(UnstableWarning, match="node a grows"):
+        assert time_constants(circuit, [0.0])[0, 0] == np.inf
+    with (
+        pytest.warns(UnstableWarning, match="node a grows"),
+        pytest.raises(ConvergenceError, match=r"voltages of sample 0 run away at t = .*unstable"),
+    ):
         # Each step of half a time constant doubles the voltage; the largest number is 2^1024.
         langevin(circuit, [0.0], 600.0 * TAU, 0.5 * TAU, np.random.default_rng(0))
 

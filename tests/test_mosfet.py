@@ -18,6 +18,7 @@ from analogep.devices import NMOS, PMOS, Mosfet, VoltageSource
 from analogep.learning import Adjoint, FiniteDifference
 from analogep.solve import operating_point
 from analogep.spice import to_netlist
+from analogep.spice.ngspice import with_script
 from analogep.spice.process import run
 
 EPS = float(np.finfo(float).eps)
@@ -127,11 +128,16 @@ def test_limiting_is_spice2s() -> None:
 def sweep(text: str, source: str, span: tuple[float, float, float], what: list[str], folder: Path) -> np.ndarray:
     """Run ngspice's ``.dc`` on a netlist and return the swept value and what was asked for, one row a point."""
     script = (
-        ".control\nset numdgt=17\nset wr_singlescale\n"
-        f"dc {source} {span[0]} {span[1]} {span[2]}\nwrdata out.data {' '.join(what)}\nquit\n.endc\n.end\n"
+        ".options reltol=1e-11 abstol=1e-18 vntol=1e-14",  # else a current may be that of the point before
+        ".control",
+        "set numdgt=17",
+        "set wr_singlescale",
+        f"dc {source} {span[0]} {span[1]} {span[2]}",
+        f"wrdata out.data {' '.join(what)}",
+        "quit",
+        ".endc",
     )
-    tight = ".options reltol=1e-11 abstol=1e-18 vntol=1e-14\n"  # else a current may be that of the point before
-    (folder / "c.cir").write_text(text.replace(".end\n", tight) + script)
+    (folder / "c.cir").write_text(with_script(text, script))
     run(["ngspice", "-b", "c.cir"], folder, 60.0, name="ngspice", samples=1, remedy="install it")
     return np.loadtxt(folder / "out.data")
 

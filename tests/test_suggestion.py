@@ -16,6 +16,7 @@ from analogep.devices import (
     Device,
     Diode,
     IdealDiode,
+    JunctionDiode,
     Resistor,
     SinhResistor,
     TanhNeuron,
@@ -45,6 +46,7 @@ def bent(kind: str, rng: np.random.Generator) -> Device:
     small = rng.uniform(0.5, 2.0)
     made: dict[str, Any] = {
         "diode": lambda: Diode(saturation_current=1e-9 * small),
+        "junction_diode": lambda: JunctionDiode(saturation_current=1e-9 * small, breakdown_voltage=0.4 * small),
         "ideal_diode": lambda: IdealDiode(threshold=0.3 * small),
         "sinh_resistor": lambda: SinhResistor(conductance=1e-4, v0=0.2 * small),
         "tanh_neuron": lambda: TanhNeuron(conductance=1e-4, saturation_voltage=0.5 * small),

@@ -35,6 +35,7 @@ from analogep.devices import (
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import NewtonOptions, Trajectory, TransientOptions, operating_point, time_constants, transient
 from analogep.solve.integrators import METHODS
+from analogep.spice.ngspice import with_script
 
 R, C = 1e3, 1e-9
 TAU = R * C
@@ -365,7 +366,7 @@ def test_a_batch_shares_waveforms_and_times() -> None:
     [
         ({"times": [1e-6, 0.0]}, "times must be finite, zero or more, and ascending"),
         ({"times": []}, "times must be"),
-        ({"times": "soon"}, "times = 'soon'; give an array of times"),
+        ({"times": "soon"}, "times = 'soon' is not an array of numbers"),
         ({"times": [1.0], "until": 0.5}, "times end at 1 s, after until = 0.5 s"),
         ({"start": "rest"}, "unknown start 'rest'; use one of zero, operating_point"),
         ({"start": "operating_point", "v0": np.zeros((1, 3))}, "exclude each other"),
@@ -476,10 +477,9 @@ def ngspice_tran(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ngspice's own time points and the node's voltage there."""
     options = ".options reltol=1e-7 vntol=1e-10 abstol=1e-15 chgtol=1e-20 trtol=1"
-    control = f".control\nset numdgt=15\nrun\nprint v({node})\nquit\n.endc"
-    text = netlist.replace(".end\n", f"{options}\n{analysis}\n{control}\n.end\n")
+    control = (".control", "set numdgt=15", "run", f"print v({node})", "quit", ".endc")
     path = folder / "deck.cir"
-    path.write_text(text)
+    path.write_text(with_script(netlist, (options, analysis, *control)))
     done = subprocess.run([ngspice, "-b", str(path)], capture_output=True, text=True, timeout=100, check=False)
     found = re.findall(r"^\d+\s+(\S+)\s+(\S+)\s*$", done.stdout, re.MULTILINE)
     t, v = np.array([(float(a), float(b)) for a, b in found if "e" in a]).T

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.circuit import Circuit
 from analogep.errors import GradientWarning, InputError
 from analogep.solve import Solution
 from analogep.solve.adjoint import linear_response
@@ -17,11 +18,17 @@ Array = NDArray[np.float64]
 RESOLVED = 1e3
 """Move of a node, in units of rounding of the largest voltage, below which less than three digits are left."""
 
-HELD = 1e-12
+_HELD = 1e-12
 """Answer to a current, relative to that of the largest conductance at a node, at which outputs count as held."""
 
 _MET = 1e-9
 """Error of the outputs, relative to the largest voltage, below which the targets count as met."""
+
+
+def is_held(circuit: Circuit, response: float, pull: float) -> bool:
+    """Whether outputs that nudge currents ``pull`` [A] move by ``response`` [V] at most are held by ideal elements."""
+    scale = float(model_for(circuit).linear_diagonal.max(initial=0.0))  # 0 without linear conductances
+    return not response > 0.0 or 0.0 < response * scale < _HELD * pull
 
 
 def check_resolved(
@@ -76,8 +83,7 @@ def check_resolved(
     if not np.isfinite(response):
         return  # the free phase leaves a voltage open, so that no strength can be named
     symbol, value, unit = strength
-    scale = float(model_for(free.circuit).linear_diagonal.max(initial=0.0))
-    if per_unit is None and response * scale <= HELD * missed:
+    if per_unit is None and is_held(free.circuit, response, missed):
         warnings.warn(
             f"{rule}: no nudge moves the circuit, since sources or conducting ideal diodes hold its outputs in "
             "every sample; the gradient is zero",

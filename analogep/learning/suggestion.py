@@ -25,7 +25,7 @@ from analogep.learning.beta import (
     safe_betas,
 )
 from analogep.learning.costs import Cost, NudgeForm, SquaredError, target_array
-from analogep.learning.resolution import HELD
+from analogep.learning.resolution import is_held
 from analogep.learning.scaling import energy_scale
 from analogep.solve import NewtonOptions, Solution, operating_point
 from analogep.solve.adjoint import adjoint_voltages, linear_response
@@ -143,8 +143,7 @@ def suggest_beta(
     response = linear_response(free, array, pull)
     pairs = circuit.output_pairs
     per_beta = float(np.abs(response[:, pairs[:, 0]] - response[:, pairs[:, 1]]).max())
-    scale = float(model_for(circuit).linear_diagonal.max(initial=0.0))
-    if not per_beta > 0 or per_beta * scale <= HELD * np.abs(pull).max():
+    if is_held(circuit, per_beta, float(np.abs(pull).max())):
         raise InputError("the outputs meet the targets or cannot move; suggest β from other samples")
     safe = _safe(free, array)
     junction, name = _most_moved(circuit, response)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -189,7 +189,7 @@ def solve(settings: Settings) -> Iterator[str]:
     yield "op"
 
 
-def with_script(netlist: str, lines: Iterator[str]) -> str:
+def with_script(netlist: str, lines: Iterable[str]) -> str:
     """Return a netlist with lines put before its ``.end``, in place of its own script."""
     body, end, _ = without_script(netlist).rpartition("\n.end")
     return "\n".join([body, *lines, end.lstrip("\n"), ""])

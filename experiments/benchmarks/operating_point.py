@@ -26,15 +26,14 @@ from analogep.devices import Diode
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point
 from analogep.spice import find_ngspice, to_netlist
+from analogep.spice.ngspice import with_script
 
 CONTROL = """.options reltol=1e-6 vntol=1e-9 abstol=1e-15
 .control
 op
 rusage everything
 quit 0
-.endc
-.end
-"""
+.endc"""
 
 
 def layered(hidden: int, seed: int) -> Circuit:
@@ -93,7 +92,7 @@ def ngspice_seconds(circuit: Circuit, inputs: np.ndarray) -> tuple[float, float,
     text = "\n".join(line for line in text.splitlines() if not line.startswith("*@"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "circuit.cir"
-        path.write_text(text.replace(".end", "") + "\n" + CONTROL)
+        path.write_text(with_script(text, [CONTROL]))
         code = (
             "import resource, subprocess, sys\n"
             "out = subprocess.run(sys.argv[1:], capture_output=True, text=True).stdout\n"

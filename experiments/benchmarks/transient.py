@@ -24,6 +24,7 @@ from analogep.devices import Capacitor, Pulse
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import Trajectory, TransientOptions, transient
 from analogep.spice import find_ngspice, to_netlist
+from analogep.spice.ngspice import with_script
 
 OPTIONS = ".options reltol=1e-6 vntol=1e-9 abstol=1e-14 chgtol=1e-20 trtol=1"
 
@@ -64,10 +65,10 @@ def ngspice_waveforms(
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "out.raw"
         longest = end / STEPS
-        saved = "\n".join(f".save v({n})" for n in nodes)
-        tail = f"{OPTIONS}\n{saved}\n.tran {longest:.6g} {end:.17g} 0 {longest:.6g}\n.end\n"
+        saved = (f".save v({n})" for n in nodes)
+        tail = (OPTIONS, *saved, f".tran {longest:.6g} {end:.17g} 0 {longest:.6g}")
         deck = Path(folder) / "deck.cir"
-        deck.write_text(text.replace(".end\n", tail).replace(".end\n.end\n", ".end\n"))
+        deck.write_text(with_script(text, tail))
         began = time.perf_counter()
         done = subprocess.run(
             [find_ngspice(), "-b", "-r", str(raw), str(deck)],

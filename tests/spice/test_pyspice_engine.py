@@ -30,7 +30,10 @@ from analogep.spice.ngspice import RELAXED, TIGHT
 from analogep.spice.pyspice_engine import LIBRARY, shared_engine
 
 pytest.importorskip("PySpice")
-pytestmark = pytest.mark.ngspice  # where the program is, the library is
+pytestmark = [
+    pytest.mark.ngspice,  # where the program is, the library is
+    pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning"),  # random active circuits
+]
 
 
 @pytest.fixture
