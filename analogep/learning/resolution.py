@@ -26,7 +26,7 @@ _MET = 1e-9
 
 
 def is_held(circuit: Circuit, response: float, pull: float) -> bool:
-    """Whether outputs that nudge currents ``pull`` [A] move by ``response`` [V] at most are held by ideal elements."""
+    """Whether ideal elements hold outputs that nudge currents ``pull`` [A] move by ``response`` [V] at most."""
     scale = float(model_for(circuit).linear_diagonal.max(initial=0.0))  # 0 without linear conductances
     return not response > 0.0 or 0.0 < response * scale < _HELD * pull
 
