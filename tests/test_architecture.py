@@ -17,7 +17,7 @@ ROOT = Path(analogep.__file__).parent
 # From the bottom up; a module imports from lower layers, and from its own layer where PEERS allows it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("kinds", "memory"),
+    ("kinds", "memory", "files"),
     ("constants",),
     ("devices",),
     ("crossbars", "circuit", "graph", "validation", "constraints"),

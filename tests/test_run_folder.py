@@ -11,10 +11,11 @@ import pytest
 from test_training import table
 
 from analogep.errors import AnalogepError, ConfigError, InputError
+from analogep.files import write_text
 from analogep.solve import operating_point
 from analogep.spice import from_netlist
 from analogep.training import Run, folder, load_config, train
-from analogep.training.folder import read_run, write_run, write_text, write_verification
+from analogep.training.folder import read_run, write_run, write_verification
 
 
 @pytest.fixture(scope="module")

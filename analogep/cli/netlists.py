@@ -17,6 +17,7 @@ from analogep.cli.console import console
 from analogep.cli.results import check_output, save, show
 from analogep.devices import REGISTRY, Behavioural, BehaviouralVoltage
 from analogep.errors import InputError
+from analogep.files import write_text
 from analogep.learning import Cost
 from analogep.solve import METHODS, ConductanceNudge, CurrentNudge, Nudge, operating_point
 from analogep.spice import compare, to_netlist, write
@@ -27,7 +28,7 @@ from analogep.spice.run import run_netlist
 from analogep.spice.simulated import simulate_netlist
 from analogep.spice.wrapper import CORE
 from analogep.training import Problem
-from analogep.training.folder import SavedRun, read_run, write_text
+from analogep.training.folder import SavedRun, read_run
 from analogep.training.phases import Array, phase_nudges
 
 if TYPE_CHECKING:

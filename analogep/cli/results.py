@@ -15,8 +15,8 @@ from rich.table import Table
 
 from analogep.cli.console import console
 from analogep.errors import InputError
+from analogep.files import write_files
 from analogep.spice.run import Result
-from analogep.training.checkpoint import write_files
 
 Array = NDArray[np.float64]
 

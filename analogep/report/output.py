@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from analogep.errors import InputError
+from analogep.files import write_bytes
 from analogep.kinds import checked
 from analogep.report.style import RC
 
@@ -48,20 +49,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if not target.parent.is_dir():
         raise InputError(f"the folder {str(target.parent)!r} does not exist; make it first")
     stamps: dict[str, dict[str, str | None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    handle, temporary = tempfile.mkstemp(suffix=f".{kind}", prefix=f".{target.stem}-", dir=target.parent)
-    os.close(handle)
-    try:
-        with matplotlib.rc_context(RC):
-            figure.savefig(temporary, format=kind, metadata=stamps.get(kind))
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    drawn = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(drawn, format=kind, metadata=stamps.get(kind))
+    write_bytes(target, drawn.getvalue())
     return target
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError
+from analogep.files import write_files
 from analogep.kinds import checked
 from analogep.solve import Nudge, Solution
 from analogep.spice.dialects import DIALECTS, number
@@ -72,12 +73,7 @@ def write(
     deck = make_deck(circuit, inputs, "ngspice", nudge, title, sample, nodeset, hierarchy)
     core, wrapper = deck.core(title), _wrapper(deck, title, transient)
     path = folder / WRAPPER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CORE).write_text(core, encoding="utf-8")
-        path.write_text(wrapper, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from None
+    write_files({folder / CORE: core.encode("utf-8"), path: wrapper.encode("utf-8")})
     return path
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import InputError
+from analogep.files import write_bytes
 from analogep.training.record import EpochMetrics
 
 Array = NDArray[np.float64]
@@ -142,65 +141,3 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files}
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged: {error}") from None
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write one file as :func:`write_files` does."""
-    write_files({path: data})
-
-
-def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write files: whenever the machine stops, the old or the new contents of each are there, whole.
-
-    None is replaced before all are on the disk. What is no file, such as a pipe, is written to as it is; of a link
-    its target is replaced.
-
-    Raises
-    ------
-    InputError
-        If one cannot be written; all are then as before.
-    """
-    partial: dict[str, Path] = {}
-    path = Path()
-    try:
-        try:
-            for path, data in files.items():
-                _write(path, data, partial)
-            for name, whole in partial.items():
-                os.replace(name, whole)
-        finally:
-            for name in partial:
-                if os.path.exists(name):
-                    os.unlink(name)
-        for folder in {whole.parent for whole in partial.values()}:
-            sync_folder(folder)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _write(path: Path, data: bytes, partial: dict[str, Path]) -> None:
-    """Write ``data`` beside ``path``, and note there under which name."""
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-    partial[name] = path
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(name, 0o644)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in ``folder`` reach the disk, where the system lets a folder be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

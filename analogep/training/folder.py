@@ -27,6 +27,7 @@ import numpy as np
 
 from analogep.circuit import Circuit
 from analogep.errors import AnalogepError, ConfigError, Fault, InputError, NetlistError
+from analogep.files import sync_folder, write_text
 from analogep.spice import from_netlist, to_netlist
 from analogep.training.checkpoint import (
     Checkpoint,
@@ -34,8 +35,6 @@ from analogep.training.checkpoint import (
     load_result,
     save_checkpoint,
     save_result,
-    sync_folder,
-    write_bytes,
 )
 from analogep.training.config import TrainConfig, load_config
 from analogep.training.consistency import require_consistent, require_result
@@ -278,11 +277,6 @@ def _appear(parent: Path, name: str, fill: Callable[[Path], None]) -> Path:
         raise InputError(f"cannot write the run folder in {parent}: {error.strerror}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically; raises :class:`InputError` if it cannot be written."""
-    write_bytes(path, text.encode("utf-8"))
 
 
 def write_verification(folder: Path, report: Mapping[str, Any]) -> None:
