@@ -42,6 +42,8 @@ from analogep.solve import ConductanceNudge, CurrentNudge, NewtonOptions, operat
 from analogep.solve.adjoint import adjoint_voltages, doubled_state
 from analogep.solve.corrected import corrected_phase
 
+pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
+
 Experiment = tuple[Circuit, np.ndarray]
 
 

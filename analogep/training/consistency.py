@@ -90,13 +90,14 @@ def _arrays(problem: Problem, there: Checkpoint) -> Iterator[Fault]:
     yield from _blocks("parameters", there.parameters, shapes)
     if there.best:
         yield from _blocks("best parameters", there.best, shapes)
+    step = float(np.finfo(problem.config.learning.precision).eps)  # bounds are rounded as the run's numbers are
     for name, (low, high) in problem.optimizer.bounds.items():
         value = there.parameters.get(name)
         if (
             value is not None
             and value.dtype.kind == "f"
             and value.size
-            and (value.min() < low or value.max() > high)
+            and (value.min() < low - step * abs(low) or value.max() > high + step * abs(high))
         ):
             yield Fault(
                 name, f"goes from {value.min():g} to {value.max():g}, beyond its bounds {low:g} to {high:g}"
