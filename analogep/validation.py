@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, VoltageSource, Waveform
+from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, VoltageSource
 from analogep.devices.probe import law_faults
 from analogep.errors import Fault
 
@@ -187,14 +187,12 @@ def _waveform_faults(circuit: Circuit) -> Iterator[Fault]:
     if not circuit.waveforms:
         return
     kinds = {name: bank.device for bank in circuit.banks for name in bank.names}
-    for name, waveform in circuit.waveforms.items():
+    for name in circuit.waveforms:
         if name not in kinds:
             yield Fault(name, "has a waveform, and there is no such element; name an independent source")
         elif not issubclass(kinds[name], (VoltageSource, CurrentSource)):
             kind = kinds[name].kind
             yield Fault(name, f"a {kind} has no waveform; only voltage_source and current_source have one")
-        elif not isinstance(waveform, Waveform):
-            yield Fault(name, f"{waveform!r} is not a waveform; give a Pulse, Sine or PiecewiseLinear")
 
 
 def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:

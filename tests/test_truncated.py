@@ -11,7 +11,7 @@ from test_layered import batch_for, layered_networks
 
 from analogep.circuit import Circuit
 from analogep.devices import VCCS, VCVS, Capacitor, IdealDiode, Inductor, Resistor
-from analogep.errors import InputError, RuleError
+from analogep.errors import InputError, RuleError, UnstableWarning
 from analogep.learning import Adjoint, Gradient, TruncatedBackprop
 from analogep.networks import crossbar
 from analogep.solve import operating_point
@@ -108,8 +108,9 @@ def test_an_unstable_equilibrium_is_refused() -> None:
     graph.add_edge("x", "y", device=Resistor(conductance=1e-4), name="r0", trainable=True)
     graph.add_edge("y", "0", device=VCCS(transconductance=-2e-4, control=("y", "0")), name="g0")
     circuit = Circuit.from_graph(graph, inputs=["x"], outputs=["y"])
-    assert operating_point(circuit, [1.0]).outputs[0, 0] == pytest.approx(-1.0)
-    with pytest.raises(RuleError, match="unstable"):
+    with pytest.warns(UnstableWarning, match="node y grows"):
+        assert operating_point(circuit, [1.0]).outputs[0, 0] == pytest.approx(-1.0)
+    with pytest.warns(UnstableWarning), pytest.raises(RuleError, match="unstable"):
         TruncatedBackprop().gradient(circuit, [[1.0]], [[0.1]])
 
 

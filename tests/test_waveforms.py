@@ -213,7 +213,7 @@ def test_an_operating_point_has_the_sources_own_values() -> None:
     [
         ("nobody", PULSE, "nobody: has a waveform, and there is no such element"),
         ("r", PULSE, "r: a resistor has no waveform; only voltage_source and current_source"),
-        ("vin", 3.0, "vin: 3.0 is not a waveform; give a Pulse"),
+        ("vin", 3.0, "waveforms: {'vin': 3.0} is not a mapping from texts to a Waveform"),
     ],
 )
 def test_a_waveform_needs_an_independent_source(name: str, waveform: object, message: str) -> None:
