@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +15,7 @@ from analogep.devices import Waveform
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.drives import Drives
 from analogep.solve.events import States
-from analogep.solve.integrators import Point, Step
+from analogep.solve.integrators import Point, Step, interpolate
 from analogep.solve.jumps import Jumps
 from analogep.solve.linear import linear_solver
 from analogep.solve.newton import Anchor, NewtonOptions, newton, residual_bound
@@ -164,16 +165,45 @@ class Stages:
 
     def error(self, step: Step) -> float:
         """Return the step's largest local error, relative to what is allowed."""
-        shunt = sp.csr_array(self.capacitance / step.tau)
-        if self.sharing is not None:
-            shunt = sp.csr_array(shunt + self.sharing)
         entries, last = self.entries, step.nodes[2]
         if self.storage.banks:
             entries = entries + self.storage.entries(self.system, last.local, step.first.local) / step.tau
-        error = linear_solver(self.system.model, shunt).solve(entries, step.defect)
-        size = np.maximum(np.abs(step.nodes[0].x), np.abs(step.nodes[2].x))
+        size = np.maximum(np.abs(step.nodes[0].x), np.abs(last.x))
+        return self._relative(entries, step.tau, step.defect, size)
+
+    def obeyed(self, step: Step) -> bool:
+        """Return whether the parabola through a step's points obeys the circuit's equations all along.
+
+        Halfway between points that the step solved, the charge must be the integral of a cubic of the rate. What
+        the parabola misses it by, as a deviation of the unknowns, stays within the tolerance; states far faster
+        than the step show here, amplified as much as they are in the voltages that depend on them.
+        """
+        if self.storage.banks:
+            return False
+        solved = sorted({step.first.time, *(node.time for node in step.nodes if node.time > step.first.time)})
+        return all(self._missed(step, 0.5 * (a + b)) <= 1.0 for a, b in pairwise(solved))
+
+    def _missed(self, step: Step, t: float) -> float:
+        first, last = step.first, step.nodes[2]
+        x = self.between(t, interpolate(step.nodes, t))
+        sources, rate = self.drives.apply(t), self.rate(x)
+        times = (np.array([*(node.time for node in step.nodes), t]) - first.time) / (last.time - first.time)
+        powers = np.arange(1, 5)
+        weights = np.linalg.solve(np.vander(times, increasing=True).T, times[3] ** powers / powers)
+        weights *= last.time - first.time
+        taken = sum(w * k for w, k in zip(weights, (*(node.rate for node in step.nodes), rate), strict=True))
+        charge = (self.capacitance @ (x - first.x).T).T + sources - first.charge
+        defect = np.where(self.dynamic, (charge - taken) / weights[3], 0.0)
+        return self._relative(self.entries, float(weights[3]), defect, np.abs(x))
+
+    def _relative(self, entries: Array, tau: float, defect: Array, size: Array) -> float:
+        """Return the largest deviation for a defect of the charge over τ, relative to what is allowed."""
+        shunt = sp.csr_array(self.capacitance / tau)
+        if self.sharing is not None:
+            shunt = sp.csr_array(shunt + self.sharing)
+        deviation = linear_solver(self.system.model, shunt).solve(entries, defect)
         allowed = self.absolute + self.options.relative * size
-        return float(np.max(np.abs(error) / allowed, initial=0.0))
+        return float(np.max(np.abs(deviation) / allowed, initial=0.0))
 
     def first(self, v0: Array | Solution | None, *, operating: bool) -> Point:
         """Return the point at time zero, before sources jump."""

@@ -171,18 +171,21 @@ class Run(Stages):
         if self.record.wanted is None:
             self.record.add(point.time, self.system.voltages(point.x), point.x)
             return
-        for t in self.record.due(point.time):
+        due = self.record.due(point.time)
+        smooth = any(t < point.time for t in due) and self.obeyed(step)
+        for t in due:
             self.drives.apply(t)
-            x = point.x if t == point.time else self.within(step, t)
+            if t == point.time:
+                x = point.x
+            elif smooth:
+                x = self.between(t, interpolate(step.nodes, t))
+            else:
+                x = self.within(step, t)
             self.record.add(t, self.system.voltages(x), x)
         self.drives.apply(point.time)
 
     def within(self, step: Step, t: float) -> Array:
-        """Return the unknowns (B, n) at a time within a step, which is taken anew up to there.
-
-        A parabola through the step's points knows nothing of states far faster than the step: they follow their
-        drive, and an amplifier behind them shows by how much they do not.
-        """
+        """Return the unknowns (B, n) at a time within a step, which is taken anew up to there."""
         again = tr_bdf2(self.stage, [step.first], t - step.first.time)
         return self.between(t, interpolate(step.nodes, t)) if again is None else again.nodes[2].x
 
