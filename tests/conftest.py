@@ -18,7 +18,7 @@ from analogep.spice import find_ngspice
 # for new failures, run with HYPOTHESIS_PROFILE=search (and HYPOTHESIS_EXAMPLES, 1000 if
 # not given), and keep what it finds as a test of its own.
 settings.register_profile(
-    "default", deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "default", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile(
     "search",

@@ -152,7 +152,7 @@ def _held_out() -> TrainConfig:
 
 # --- kill -9 -------------------------------------------------------------------------------------------
 
-KILLS = 20
+KILLS = 8
 
 
 def _digits() -> TrainConfig:
@@ -175,7 +175,7 @@ def _train_here(parent: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_killed_at_random_moments_and_resumed(tmp_path: Path) -> None:
-    """Twenty kills, each at a moment drawn over the duration of a whole run; a run that ends is compared."""
+    """Kills, each at a moment drawn over the duration of a whole run; a run that ends is compared."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["analogep.training.trainer", "sklearn.datasets", "sklearn.model_selection"])
     undisturbed = train(_digits())

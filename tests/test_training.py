@@ -337,7 +337,7 @@ def test_digits_are_learned_far_better_than_by_chance() -> None:
 @pytest.mark.parametrize("name", ["digits", str(XOR.parent / "autoencoder.toml")])
 def test_compiled_epochs_train_as_the_rule_does(name: str) -> None:
     """Every phase settles to 1e-12 in both, so that an epoch differs by far less than it moves."""
-    small = {"data": {"train_size": 60}, "training": {"epochs": 1, "threads": 0}}
+    small = {"data": {"train_size": 60, "test_size": 40}, "training": {"epochs": 1, "threads": 0}}
     config = load_config(name).changed(**small, learning={"tolerance": 1e-12, "precision": "float64"})
     fused, general = train(config.changed(engine="fused")), train(config.changed(engine="newton"))
     for block, value in general.circuit.parameters.items():

@@ -201,7 +201,7 @@ def test_nudges_guesses_and_folding_go_with_it() -> None:
 
 
 @pytest.mark.ngspice
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(experiments())
 def test_random_circuits_in_ngspice(case: Case) -> None:
     circuit, inputs = case = resolvable(case)

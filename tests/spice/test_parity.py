@@ -105,7 +105,7 @@ def test_every_device_among_resistors(cell: str, data: st.DataObject) -> None:
     check(case)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(experiments())
 def test_random_circuits(case: Case) -> None:
     case = resolvable(case)
@@ -113,7 +113,7 @@ def test_random_circuits(case: Case) -> None:
     check(case)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(experiments(), st.data())
 def test_nudged_phases(case: Case, data: st.DataObject) -> None:
     circuit, inputs = case = resolvable(case)
