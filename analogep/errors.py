@@ -92,6 +92,10 @@ class ScriptWarning(AnalogepWarning):
     """Commands of a netlist's script whose results are not shown."""
 
 
+class StartWarning(AnalogepWarning):
+    """Nodes of ``.ic`` that a transient does not start at: the charges of capacitors add up to others."""
+
+
 class GradientWarning(AnalogepWarning):
     """An estimate of a gradient is less than it seems: lost in rounding, or zero because outputs cannot move."""
 

@@ -8,7 +8,7 @@ from analogep.solve.operating import METHODS, Method, operating_point
 from analogep.solve.small_signal import port_conductance, time_constants
 from analogep.solve.solution import Solution
 from analogep.solve.stability import stability
-from analogep.solve.transient import Trajectory, TransientOptions, transient
+from analogep.solve.transient import Stored, Trajectory, TransientOptions, transient
 
 __all__ = [
     "METHODS",
@@ -21,6 +21,7 @@ __all__ = [
     "Nudge",
     "SineNudge",
     "Solution",
+    "Stored",
     "Trajectory",
     "TransientOptions",
     "dc_sweep",

@@ -64,7 +64,7 @@ class Drives:
         if len(base):
             rest = model.linear_offset(np.zeros((1, nodes)))
             self.unit_offset = model.linear_offset(volts) - rest + model.reduce_currents(amperes)
-            self.unit_charge = _charges(model, volts)
+            self.unit_charge = charges(model, volts)
         self.bent = [k for k, w in enumerate(self.waveforms) if np.isfinite(w.pace())]
         self.pace = min((w.pace() for w in self.waveforms), default=np.inf)
         self.nudge = system.nudge if isinstance(system.nudge, SineNudge) else None
@@ -119,8 +119,8 @@ def _unit_voltage(model: Model, bank: str, element: int) -> Array:
     return driven - rest
 
 
-def _charges(model: Model, volts: Array) -> Array:
-    """Return the charge rows (K, n) that node voltages (K, N) alone give."""
+def charges(model: Model, volts: Array) -> Array:
+    """Return the linear part of the charge rows (K, n) that node voltages (K, N) alone give."""
     circuit, plan = model.circuit, model.plan
     charge = np.zeros(volts.shape)
     for b in (*plan.linear_banks, *plan.nonlinear_banks):

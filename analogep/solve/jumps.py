@@ -58,7 +58,7 @@ class Jumps:
         x
             Unknowns (B, n) just before.
         change
-            Charge (n,) that the sources' jump adds to the linear part of q.
+            Charge (n,) or (B, n) that the sources' jump adds to the linear part of q.
         origin
             Local unknowns before the jump, of the banks that state a charge.
         now
@@ -70,9 +70,10 @@ class Jumps:
             If none is found.
         """
         out, done = x.copy(), np.zeros(len(x), dtype=bool)
+        change = np.broadcast_to(change, x.shape)
         for samples, space in self.storage.spaces(self.system, x):
             part = self.system.select(samples)
-            base, kept = self._spread(part, space, x[samples], change, _rows(origin, samples))
+            base, kept = self._spread(part, space, x[samples], change[samples], _rows(origin, samples))
             if not space.fixed:
                 free = np.flatnonzero(kept)
                 found = newton(Held(part.select(free), space, base[free]), base[free], self.options)
@@ -80,7 +81,7 @@ class Jumps:
             out[samples[kept]], done[samples[kept]] = base[kept], True
         left = np.flatnonzero(~done)
         if len(left):
-            out[left] = self._forced(self.system.select(left), x[left], change, _rows(origin, left), now)
+            out[left] = self._forced(self.system.select(left), x[left], change[left], _rows(origin, left), now)
         return out
 
     def _spread(
@@ -92,7 +93,7 @@ class Jumps:
         if not storage.banks:
             if not change.any():
                 return x.copy(), every
-            step = _solve(storage.capacitance, held, -change[None])
+            step = _solve(storage.capacitance, held, -change)
             return x + step, every & np.isfinite(step).all()
         out, done, slots = x.copy(), ~every, system.model.slots
         for _ in range(_REDISTRIBUTIONS):
@@ -148,7 +149,7 @@ class Jumps:
     def euler(self, system: System, x: Array, change: Array, origin: Local, rates: Array) -> NewtonResult:
         """Return an implicit Euler step from x whose charge rows count ``rates`` (n,) [1/s] times."""
         conductance = sp.csr_array(sp.diags_array(rates) @ self.storage.capacitance)
-        anchor = Anchor(conductance, x, np.repeat((rates * change)[None], len(x), axis=0))
+        anchor = Anchor(conductance, x, np.broadcast_to(rates * change, x.shape))
         system.memory = self.storage.memory(rates, origin)
         found = newton(system, x, self.options, anchor)
         if self.sharing is not None and not found.converged.all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +12,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import Waveform
+from analogep.devices import OnePort, Waveform
 from analogep.errors import ConvergenceError, InputError
-from analogep.solve.drives import Drives
+from analogep.solve.drives import Drives, charges
 from analogep.solve.events import States
 from analogep.solve.integrators import Point, Step, interpolate
 from analogep.solve.jumps import Jumps
@@ -23,10 +24,11 @@ from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import failure_message
 from analogep.solve.pieces import sharing
 from analogep.solve.solution import Solution
+from analogep.solve.stamps import scatter_add
 from analogep.solve.storage import Storage
 from analogep.solve.strategies import robust_newton
 from analogep.solve.system import System
-from analogep.solve.trajectory import TransientOptions
+from analogep.solve.trajectory import Stored, TransientOptions
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -205,9 +207,11 @@ class Stages:
         allowed = self.absolute + self.options.relative * size
         return float(np.max(np.abs(deviation) / allowed, initial=0.0))
 
-    def first(self, v0: Array | Solution | None, *, operating: bool) -> Point:
+    def first(self, v0: Array | Solution | Stored | None, *, operating: bool) -> Point:
         """Return the point at time zero, before sources jump."""
         system, model = self.system, self.system.model
+        if v0 is None and not operating:
+            v0 = Stored(np.zeros((len(system.inputs), len(model.circuit.nodes))))
         x = np.zeros((len(system.inputs), model.plan.size))
         sources = self.drives.put(self.drives.values(0.0, before=operating))
         if operating:
@@ -219,9 +223,30 @@ class Stages:
         elif isinstance(v0, Solution):
             self.states.take(v0.states)
             x = model.unknowns(v0.voltages, v0.branches)
+        elif isinstance(v0, Stored):
+            x = model.unknowns(v0.voltages, v0.branches)
         elif v0 is not None:
             x = model.reduce_voltages(v0)
-        return self.point(0.0, x, sources, None, np.zeros(len(x), np.int64))
+        point = self.point(0.0, x, sources, None, np.zeros(len(x), np.int64))
+        return self.holding(point, v0) if isinstance(v0, Stored) else point
+
+    def holding(self, point: Point, stored: Stored) -> Point:
+        """Return the point with the charges that elements hold, whatever the voltages of its sources are."""
+        model = self.system.model
+        now = self.system.voltages(point.x)
+        charge = point.charge + charges(model, stored.voltages - now)
+        for b, across in stored.across.items():
+            bank = model.circuit.banks[b]
+            p, n = bank.pins.T
+            left = np.where(np.isnan(across), 0.0, across - (stored.voltages[:, p] - stored.voltages[:, n]))
+            assert issubclass(bank.device, OnePort)
+            more = bank.device.capacitance(bank.values) * left
+            rows = np.zeros_like(now)
+            scatter_add(rows, p, more)
+            scatter_add(rows, n, -more)
+            charge = charge + model.reduce_currents(rows)
+        local = {b: model.local_values(b, stored.voltages, point.x) for b in self.storage.banks}
+        return replace(point, charge=charge, local=local)
 
     def settled(self, x: Array) -> NDArray[np.bool_]:
         """Return, per sample (B,), whether Kirchhoff's law holds without the capacitors' currents."""

@@ -17,7 +17,7 @@ from analogep.solve.outcome import finish
 from analogep.solve.plausible import lawless
 from analogep.solve.solution import Solution
 from analogep.solve.stages import SHORTEST, Stages
-from analogep.solve.trajectory import Record, Trajectory
+from analogep.solve.trajectory import Record, Stored, Trajectory
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,12 @@ class Run(Stages):
     """One integration, from piece to piece and step to step."""
 
     def integrate(
-        self, v0: Array | Solution | None, end: float, *, operating: bool = False, wanted: Array | None = None
+        self,
+        v0: Array | Solution | Stored | None,
+        end: float,
+        *,
+        operating: bool = False,
+        wanted: Array | None = None,
     ) -> Trajectory:
         """Integrate from time zero; see :func:`analogep.solve.transient.transient`."""
         began = time.perf_counter()

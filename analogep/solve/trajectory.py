@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,25 @@ class Trajectory(ByValue):
                 out: Array = currents[:, :, banks[b].names.index(element), 0]
                 return out
         raise InputError(f"{element!r} has no branch current; an inductor has one, say")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What elements hold at the start of a transient, whatever the voltages of sources are just then.
+
+    Attributes
+    ----------
+    voltages
+        Node voltages (B, N) [V] that give every element the charge it starts with.
+    across
+        Voltages (E,) [V] of capacitors that start at their own, by bank index; NaN for those that do not.
+    branches
+        Branch currents (B, E, K) [A], of inductors, by bank index; zero where missing.
+    """
+
+    voltages: Array
+    across: Mapping[int, Array] = field(default_factory=dict)
+    branches: Mapping[int, Array] = field(default_factory=dict)
 
 
 class Record:

@@ -27,11 +27,11 @@ from analogep.solve.nudge import Nudge
 from analogep.solve.outcome import DEFAULT, check_nudge
 from analogep.solve.solution import Solution
 from analogep.solve.stepping import Run
-from analogep.solve.trajectory import Trajectory, TransientOptions
+from analogep.solve.trajectory import Stored, Trajectory, TransientOptions
 
 Array = NDArray[np.float64]
 
-__all__ = ["STARTS", "Trajectory", "TransientOptions", "settle", "transient"]
+__all__ = ["STARTS", "Stored", "Trajectory", "TransientOptions", "settle", "transient"]
 
 _ROUNDING = 1e-9  # by which times, relative to the end, may pass it
 
@@ -45,7 +45,7 @@ def transient(
     inputs: ArrayLike | Mapping[str, ArrayLike | Waveform] | None = None,
     until: float | str | None = None,
     nudge: Nudge | None = None,
-    v0: Array | Solution | None = None,
+    v0: Array | Solution | Stored | None = None,
     options: TransientOptions | None = None,
     newton_options: NewtonOptions = DEFAULT,
     start: str = "zero",
@@ -64,7 +64,7 @@ def transient(
         default the last of ``times``, and ``"equilibrium"`` if there are none.
     v0
         Node voltages (B, N) [V] at time zero, or a solution, of which branch currents and switch positions are
-        taken over, too.
+        taken over, too; or what elements hold, :class:`Stored`, from which the voltages just after zero follow.
     options
         Method, tolerances, and the leaky integrator's node capacitance.
     newton_options
@@ -108,9 +108,9 @@ def transient(
         raise InputError(f"unknown start {start!r}; use one of {', '.join(STARTS)}")
     if v0 is not None and start != "zero":
         raise InputError(f"start = {start!r} and v0 exclude each other; leave one out")
-    if v0 is not None and not isinstance(v0, Solution):
+    if v0 is not None and not isinstance(v0, (Solution, Stored)):
         v0 = np.asarray(v0, dtype=float)
-    first = v0.voltages if isinstance(v0, Solution) else v0
+    first = v0.voltages if isinstance(v0, (Solution, Stored)) else v0
     if first is not None and first.shape != (len(array), len(circuit.nodes)):
         raise InputError(f"v0 has shape {first.shape}; expected {(len(array), len(circuit.nodes))}")
     run = Run(circuit, array, nudge, options or TransientOptions(), newton_options, waves, circuit.waveforms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.errors import InputError
-from analogep.solve import NewtonOptions, Solution, TransientOptions, operating_point, transient
+from analogep.errors import InputError, StartWarning
+from analogep.solve import NewtonOptions, Solution, Stored, TransientOptions, operating_point, transient
 from analogep.solve.dc_sweep import dc_sweep
 from analogep.solve.operating import Method
 from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep, Transient
@@ -23,6 +24,9 @@ from analogep.spice.reader import Netlist
 Array = NDArray[np.float64]
 _LEAST_STEPS = 50
 """Steps of a transient at least, where its line gives no longest one; ngspice's number."""
+
+_CLOSE = 1e-5
+"""Voltage, relative to that of .ic (at least 1 V), by which a node may start elsewhere in silence."""
 
 _SOURCES = {"voltage_source": ("voltage", "V"), "current_source": ("amplitude", "A")}
 
@@ -61,9 +65,10 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
     """Do what the netlist asks for, or find its operating point if it asks for nothing.
 
     ``.nodeset`` voltages are where the search for an operating point starts. ``.tran`` starts from the
-    operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` it starts from those
-    voltages, those of ``ic=`` on capacitors and inductors, and all else at zero. Steps are no longer than the
-    line's longest, which is, as in ngspice, the printing step or a fiftieth of the time if there is none.
+    operating point, in which nodes of ``.ic`` are held at their voltages; with ``uic`` elements hold what ``ic=``
+    or else the voltages of ``.ic``, all others being zero, give them when sources jump to their values.
+    Steps are no longer than the line's longest, which is, as in ngspice, the printing step or a fiftieth of the
+    time if there is none.
 
     Of ``.options``, a tenth of ``reltol`` is the relative error of a step, ``vntol`` the absolute one of a voltage
     and a thousand times ``abstol`` that of an inductor's current (so that ngspice's defaults are ours); ``method``
@@ -85,6 +90,11 @@ def run_netlist(netlist: Netlist, inputs: Mapping[str, float], method: Method = 
         If a swept source does not exist, or inputs are missing.
     ConvergenceError
         If there is no solution that was found.
+
+    Warns
+    -----
+    StartWarning
+        If a transient with ``uic`` starts elsewhere than ``.ic`` says.
     """
     asked: tuple[Analysis, ...] = netlist.analyses or (OperatingPoint(),)
     return [_one(netlist, analysis, inputs, method) for analysis in asked]
@@ -99,12 +109,12 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         return Result("operating point", {}, nodes, point.voltages[:, 1:], point)
     if isinstance(analysis, Sweep):
         return _swept(netlist, analysis, inputs, method)
-    start: Array | Solution | None = None
-    if not analysis.from_initial:
+    start: Solution | Stored | None
+    if analysis.from_initial:
+        start = initial_state(circuit, netlist.initial, netlist.stored)
+    else:
         start = _held(netlist, inputs, guess)
-    elif netlist.initial or netlist.stored:
-        start = initial_state(circuit, netlist.initial, netlist.stored, inputs)
-    times = analysis.times
+    times = np.union1d(analysis.times, [0.0])
     run = transient(
         circuit,
         inputs or None,
@@ -115,7 +125,27 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         start="zero" if start is not None or analysis.from_initial else "operating_point",
         options=_integration(netlist, analysis),
     )
-    return Result("transient", {"time [s]": run.times}, nodes, run.voltages[:, 0, 1:], run.solution)
+    if analysis.from_initial:
+        _compare(netlist.initial, circuit, run.voltages[0, 0])
+    shown = slice(len(times) - len(analysis.times), None)
+    return Result("transient", {"time [s]": run.times[shown]}, nodes, run.voltages[shown, 0, 1:], run.solution)
+
+
+def _compare(initial: Mapping[str, float], circuit: Circuit, voltages: Array) -> None:
+    """Warn of nodes of ``.ic`` that start elsewhere, of the voltages (N,) at time zero."""
+    apart = []
+    for name, value in initial.items():
+        found = float(voltages[circuit.node(name)])
+        if abs(found - value) > _CLOSE * max(1.0, abs(value)):
+            apart.append(f"v({name}) at {found:.6g} V, not {value:g} V")
+    if apart:
+        warnings.warn(
+            f".ic and uic: {', '.join(apart)}. Elements start with the charges that the voltages of .ic give, in "
+            "which other nodes, those of sources too, are at 0 V, or with their own ic=, as in ngspice; then "
+            "sources jump to their values at time zero. Name the sources' nodes in .ic, too, or leave uic out",
+            StartWarning,
+            stacklevel=2,
+        )
 
 
 def _newton(netlist: Netlist) -> NewtonOptions:
