@@ -173,13 +173,19 @@ def _curvature(a: Point, b: Point, c: Point) -> Array:
     return out
 
 
+def weights(nodes: tuple[Point, Point, Point], t: float) -> tuple[float, float, float]:
+    """Return how much each of three points counts at time t on the parabola through them."""
+    a, b, c = (node.time for node in nodes)
+    return (
+        (t - b) * (t - c) / ((a - b) * (a - c)),
+        (t - a) * (t - c) / ((b - a) * (b - c)),
+        (t - a) * (t - b) / ((c - a) * (c - b)),
+    )
+
+
 def interpolate(nodes: tuple[Point, Point, Point], t: float) -> Array:
     """Return the unknowns (B, n) at time t on the parabola through three points."""
     out = np.zeros_like(nodes[0].x)
-    for k, node in enumerate(nodes):
-        weight = 1.0
-        for j, other in enumerate(nodes):
-            if j != k:
-                weight *= (t - other.time) / (node.time - other.time)
+    for weight, node in zip(weights(nodes, t), nodes, strict=True):
         out += weight * node.x
     return out

