@@ -48,7 +48,7 @@ class Waves:
 
 def distance(a: Waves, b: Waves, at: Array, deck: Deck, slack: float = 0.0) -> tuple[float, str]:
     """Return by how many times the tolerance ``a`` at the times ``at`` misses ``b``, and where that is worst."""
-    stop = float(at[-1])
+    stop, solved = float(at[-1]), at >= b.times[0]  # with uic ngspice has solved nothing before its first step
     every = max((np.abs(v).max() for v in b.values.values()), default=0.0)
     worst, where = 0.0, ""
     for node in b.values:
@@ -59,6 +59,7 @@ def distance(a: Waves, b: Waves, at: Array, deck: Deck, slack: float = 0.0) -> t
         size = np.abs(b.values[node]).max()
         allowed = 3.0 * deck.relative * size + 1e-5 * every + 2e-6 + slack * size
         over = np.maximum(np.maximum(least - here, here - largest), 0.0) / allowed
+        over = np.where(solved, over, 0.0)
         k = int(np.argmax(np.where(np.isfinite(over), over, np.inf)))
         if not over[k] <= worst:
             worst, where = (

@@ -89,7 +89,8 @@ class Jumps:
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Return unknowns whose charges have taken in the sources' jump, and for which samples that is so."""
         storage, every = self.storage, np.ones(len(x), dtype=bool)
-        held = space.group < 0
+        held = np.ones(x.shape[1], dtype=bool)
+        held[space.lead] = False  # of a part that floats, all but one follow that one, which Kirchhoff's law moves
         if not storage.banks:
             if not change.any():
                 return x.copy(), every

@@ -167,6 +167,17 @@ def test_sources_jump_from_nothing_where_initial_conditions_are_used() -> None:
     assert start(".ic v(a)=1 v(b)=0.2") == pytest.approx(0.2, abs=1e-12)
 
 
+def test_a_source_between_capacitors_that_float_jumps() -> None:
+    """By hand: both empty, so that 2 V stand over 1 kΩ and 3 kΩ in series, beside 1 MΩ."""
+    cards = ("V1 p q 2", "C1 p a 1u", "C2 q b 1u", "R1 a 0 1k", "R2 b 0 3k", "R3 p 0 1meg", ".tran 0.1m 1m uic")
+    (result,) = run_netlist(read_netlist(netlist(*cards)), {})
+    start = {name: column[0] for name, column in result.columns.items()}
+    p = (2 / 3e3) / (1e-3 + 1 / 3e3 + 1e-6)
+    assert start["v(p) [V]"] == pytest.approx(p, rel=1e-9)
+    assert start["v(a) [V]"] == pytest.approx(p, rel=1e-9)
+    assert start["v(b) [V]"] == pytest.approx(p - 2, rel=1e-9)
+
+
 @pytest.mark.ngspice
 @pytest.mark.parametrize("seed", [0, 1, 3, 4, 5, 7])  # ngspice's step gets too small on others
 def test_charges_at_the_start_are_ngspices(seed: int) -> None:
