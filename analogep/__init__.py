@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from analogep import constants, devices, errors, learning, networks, report, solve, spice, training
     from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
     from analogep.solve import Solution, operating_point
-    from analogep.solve.transient import transient
+    from analogep.solve.time.transient import transient
     from analogep.training import train
 
 

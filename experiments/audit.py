@@ -25,7 +25,7 @@ from analogep.devices import NMOS, VCCS, VCVS, CurrentSource, Diode, Resistor, S
 from analogep.learning import Adjoint, AuditRow, FiniteDifference, HolomorphicEP, audit, energy_scale
 from analogep.learning.audit import compare_blocks
 from analogep.learning.beta import CONVEX_FRACTION, neuron_limit
-from analogep.learning.rules import NativeSolver
+from analogep.learning.rules.base import NativeSolver
 from analogep.networks import deep_resistive, disordered, glorot, hopfield, lattice, uniform
 
 Array = NDArray[np.float64]

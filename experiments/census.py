@@ -26,11 +26,11 @@ from analogep.circuit import Bank, Circuit
 from analogep.devices import REGISTRY, device_named
 from analogep.errors import AnalogepError, CircuitError, ConvergenceError, EngineError, NetlistError
 from analogep.solve import NewtonOptions, Solution, operating_point
-from analogep.solve.newton import residual_bound
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
+from analogep.solve.newton.newton import residual_bound
 from analogep.spice import operating_point as spice_point
 from analogep.spice import to_netlist
-from analogep.spice.kirchhoff import check
+from analogep.spice.engines.kirchhoff import check
 
 Generator = np.random.Generator
 AGREE = 1e-9

@@ -19,7 +19,7 @@ import numpy as np
 
 from analogep.errors import AnalogepError, ConvergenceError, InputError, NetlistError
 from analogep.spice import find_ngspice, read_netlist
-from analogep.spice.rawfile import parse_plot
+from analogep.spice.engines.rawfile import parse_plot
 from analogep.spice.run import Result, run_netlist
 
 Array = np.ndarray

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.networks import glorot
+from analogep.training.configuration.data import DataConfig
 from analogep.training.data import Part, load
-from analogep.training.data_config import DataConfig
 
 Array = NDArray[Any]  # real or complex, of the network's precision
 LAYERS = (784, 256, 256, 10)

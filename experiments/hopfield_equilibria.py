@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.cli.settings import configured
 from analogep.solve import Nudge, operating_point
-from analogep.solve.stamps import add_transconductances
+from analogep.solve.equations.stamps import add_transconductances
 from analogep.training import train
 from analogep.training.phases import phase_nudges
 

@@ -36,7 +36,7 @@ import analogep as aep
 from analogep import devices, learning, networks, report, solve, spice, training
 from analogep.errors import AnalogepError
 from analogep.kinds import kind_of
-from analogep.training.config import shipped
+from analogep.training.configuration.config import shipped
 
 MODULES = ("analogep", *(f"analogep.{name}" for name in aep._MODULES))
 

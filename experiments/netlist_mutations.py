@@ -22,10 +22,10 @@ from mutation_seeds import PIECES, SEEDS
 from analogep.errors import AnalogepError, ConvergenceError, NetlistError
 from analogep.solve import operating_point
 from analogep.spice import find_ngspice, read_netlist
-from analogep.spice.analyses import OperatingPoint
-from analogep.spice.rawfile import read_operating_point
-from analogep.spice.reader import Netlist
+from analogep.spice.engines.rawfile import read_operating_point
+from analogep.spice.reading.reader import Netlist
 from analogep.spice.run import run_netlist
+from analogep.spice.text.analyses import OperatingPoint
 
 GOOD = {"refused", "same values", "another solution of the same circuit", "solved here alone", "not found here"}
 RELATIVE, SHRINKS = 1e-6, 60

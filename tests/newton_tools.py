@@ -11,8 +11,8 @@ from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
 from analogep.constants import thermal_voltage
 from analogep.devices import Device, Diode, Resistor
 from analogep.solve import NewtonOptions, Nudge, Solution, operating_point
-from analogep.solve.newton import residual_bound
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
+from analogep.solve.newton.newton import residual_bound
 
 EPS = float(np.finfo(float).eps)
 VT = thermal_voltage()

@@ -35,7 +35,7 @@ PEERS = {"crossbars", "circuit", "graph", "validation", "constraints", "cli", "_
 # Library: the places that may import it.
 PLACES = {
     "networkx": ("graph",),
-    "PySpice": ("spice.pyspice",),
+    "PySpice": ("spice.engines.pyspice",),
     "matplotlib": ("report",),
     "typer": ("cli",),
     "rich": ("cli",),

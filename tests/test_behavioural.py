@@ -28,7 +28,7 @@ from analogep.learning import Adjoint, FiniteDifference
 from analogep.solve import operating_point
 from analogep.spice import from_netlist, to_netlist
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.ngspice import TIGHT, run_ngspice
+from analogep.spice.engines.ngspice import TIGHT, run_ngspice
 
 EPS = float(np.finfo(float).eps)
 

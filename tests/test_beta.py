@@ -17,7 +17,7 @@ from analogep.learning import EquilibriumPropagation, SquaredError, largest_safe
 from analogep.learning.beta import CONVEX_FRACTION, JUNCTION_FRACTION
 from analogep.networks import crossbar, deep_resistive, uniform
 from analogep.solve import ConductanceNudge, langevin, operating_point
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
 
 INITIAL = uniform(1e-5, 1e-3)
 

@@ -17,7 +17,7 @@ from analogep.circuit import Circuit
 from analogep.devices import SinhResistor
 from analogep.errors import AnalogepError, ConfigError, InputError
 from analogep.training import Progress, build_problem, train_problem
-from analogep.training.folder import CHECKPOINT, CIRCUIT, read_run
+from analogep.training.files.folder import CHECKPOINT, CIRCUIT, read_run
 
 
 def bent(circuit: Circuit) -> Circuit:

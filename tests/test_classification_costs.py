@@ -27,7 +27,7 @@ from analogep.learning import (
     SquaredError,
     suggest_beta,
 )
-from analogep.learning.costs import CostNudge
+from analogep.learning.costs.base import CostNudge
 from analogep.networks import crossbar
 from analogep.solve import operating_point
 from analogep.solve.nudge import ScaledNudge

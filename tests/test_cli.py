@@ -259,7 +259,7 @@ def test_export_and_solve_agree_with_the_trained_circuit(command, tmp_path, no_n
     assert command("export", "runs/tiny-001", "-o", "out/tiny.cir")[0] == 0
     code, out, _ = command("solve", "out/tiny.cir")
     assert code == 0
-    from analogep.training.folder import read_run
+    from analogep.training.files.folder import read_run
 
     problem = read_run(tmp_path / "runs" / "tiny-001").problem
     wanted = problem.solver(problem.circuit, problem.test.inputs(slice(1))).voltage("y0")[0]
@@ -282,7 +282,7 @@ def test_a_wrapper_and_its_layers_run_in_ngspice(command, tmp_path, ngspice):
     done = subprocess.run([ngspice, "-n", "-b", "wrapper.cir"], cwd=tmp_path / "out", capture_output=True)
     assert done.returncode == 0
     names, values = (tmp_path / "out" / "voltages.txt").read_text().splitlines()
-    from analogep.training.folder import read_run
+    from analogep.training.files.folder import read_run
 
     problem = read_run(tmp_path / "runs" / "tiny-001").problem
     wanted = problem.solver(problem.circuit, problem.test.inputs(slice(1, 2))).voltage("y0")[0]

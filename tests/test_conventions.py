@@ -22,7 +22,7 @@ from analogep.devices import (
 from analogep.learning import SGD, Adjoint, EquilibriumPropagation, SquaredError
 from analogep.networks import crossbar, deep_resistive, uniform
 from analogep.solve import ConductanceNudge, CurrentNudge, operating_point, transient
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
 
 
 def circuit_of(*banks: Bank, nodes: int = 2, output: int = 1, inputs: tuple[int, ...] = ()) -> Circuit:

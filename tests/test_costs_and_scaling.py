@@ -17,10 +17,10 @@ from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
 from analogep.devices import CCCS, CCVS, VCCS, VCVS, BidirectionalAmplifier, Device, MultiPort, Resistor
 from analogep.errors import InputError, RuleError
 from analogep.learning import Adjoint, EquilibriumPropagation, SquaredError, energy_scale, suggest_beta
-from analogep.learning.costs import target_array
+from analogep.learning.costs.base import target_array
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
 
 COST = SquaredError()
 INITIAL = uniform(1e-5, 1e-4)
@@ -132,7 +132,7 @@ def test_without_amplifiers_the_scale_is_one_and_fixed_nodes_have_none() -> None
 @given(circuit=layered_networks(smooth=True), seed=st.integers(0, 2**16))
 def test_scaled_currents_are_a_gradient(circuit: Circuit, seed: int) -> None:
     """With the scale s, Kirchhoff's law derives from sum s_e Phi_e: s-weighted and reduced, J is symmetric."""
-    from analogep.solve.system import System
+    from analogep.solve.equations.system import System
 
     scale = energy_scale(circuit)
     assert scale.culprit is None

@@ -19,7 +19,7 @@ from analogep.learning import ContrastiveLearning, CoupledLearning, EquilibriumP
 from analogep.learning.gradient import adjoint_products
 from analogep.networks import crossbar, deep_resistive, uniform
 from analogep.solve import operating_point, port_conductance
-from analogep.solve.adjoint import adjoint_voltages
+from analogep.solve.response.adjoint import adjoint_voltages
 
 INITIAL = uniform(1e-5, 1e-3)
 VARIANTS = ("positive", "negative", "centered")

@@ -20,10 +20,10 @@ import pytest
 from test_cli import command  # noqa: F401 (a fixture)
 
 from analogep.errors import ConfigError, DataError
+from analogep.training.configuration.data import DataConfig
 from analogep.training.data import DataSet, images, load
 from analogep.training.data import downloads as getting
 from analogep.training.data.downloads import VARIABLE, Published, PublishedFile, read_all
-from analogep.training.data_config import DataConfig
 from analogep.training.encoders import statistics
 
 RNG = np.random.default_rng(5)

@@ -16,7 +16,7 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.networks import deep_resistive
 from analogep.solve import dc_sweep, operating_point
 
-MODULE = sys.modules["analogep.solve.dc_sweep"]  # behind the function of the same name
+MODULE = sys.modules["analogep.solve.analyses.dc_sweep"]  # behind the function of the same name
 
 TOLERANCE = 1e-9  # [V], between routes to one operating point
 

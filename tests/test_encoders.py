@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from test_training_config import TABLE, faulty
 
 from analogep.training import Part, VoltageEncoder, build_problem
-from analogep.training.config import parse_config
-from analogep.training.data_config import EncoderConfig
+from analogep.training.configuration.config import parse_config
+from analogep.training.configuration.data import EncoderConfig
 from analogep.training.encoders import CHUNK, statistics
 from analogep.training.voltages import report_voltages
 

@@ -9,8 +9,8 @@ import pytest
 
 from analogep import operating_point
 from analogep.errors import ConvergenceError
-from analogep.solve.plausible import forced
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
+from analogep.solve.newton.plausible import forced
 from analogep.spice import from_netlist
 
 

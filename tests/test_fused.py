@@ -21,7 +21,7 @@ from analogep.errors import ConvergenceError, InputError
 from analogep.learning import EquilibriumPropagation, NativeSolver, NonReciprocalEP, Rule, VectorFieldEP
 from analogep.learning.fused import FusedEpochs, FusedSettings, NotAChain, why_not
 from analogep.learning.fused.chain import Chain
-from analogep.learning.signs import hashed_signs
+from analogep.learning.steps.signs import hashed_signs
 from analogep.networks import deep_resistive, glorot, hopfield, positive_part
 
 SAMPLES = 19

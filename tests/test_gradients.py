@@ -43,7 +43,7 @@ from analogep.learning import (
 )
 from analogep.networks import crossbar, deep_resistive, uniform
 from analogep.solve import NewtonOptions, operating_point
-from analogep.solve.adjoint import adjoint_voltages
+from analogep.solve.response.adjoint import adjoint_voltages
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

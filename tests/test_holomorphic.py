@@ -24,8 +24,8 @@ from analogep.learning import (
 )
 from analogep.networks import crossbar, deep_resistive
 from analogep.solve import ConductanceNudge, NewtonOptions, operating_point
-from analogep.solve.adjoint import adjoint_voltages
-from analogep.solve.continued import continued_voltages
+from analogep.solve.response.adjoint import adjoint_voltages
+from analogep.solve.response.complex_nudge import continued_voltages
 
 Experiment = tuple[Circuit, np.ndarray]
 ANALYTIC_CELLS = tuple(cell for cell in RECIPROCAL_CELLS if cell != "ideal_diode")
@@ -116,7 +116,7 @@ def test_the_sparse_solver_takes_complex_phases(amplifier: Any, monkeypatch: pyt
     inputs, targets = batch_for(circuit, 4, 3)
     rule = HolomorphicEP(suggest_beta(circuit, inputs, targets).beta, 3)
     dense = rule.gradient(circuit, inputs, targets)
-    monkeypatch.setattr("analogep.solve.model.DENSE_LIMIT", 0)
+    monkeypatch.setattr("analogep.solve.equations.model.DENSE_LIMIT", 0)
     sparse = rule.gradient(smooth_network(amplifier, "current", True), inputs, targets)
     assert relative(sparse, dense) < 1e-7
 

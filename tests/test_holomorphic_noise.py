@@ -9,7 +9,7 @@ import pytest
 from scripts import script
 
 from analogep.learning import EquilibriumPropagation, HolomorphicEP, SoftmaxReadout
-from analogep.learning.readout import BIAS, WEIGHTS
+from analogep.learning.costs.readout import BIAS, WEIGHTS
 from analogep.networks import hopfield
 
 LAYERS = [4, 6, 5, 3]

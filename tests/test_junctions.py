@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import DEVICES
 
 from analogep.devices import Diode
-from analogep.solve import junctions, model
+from analogep.solve.equations import junctions, model
 
 VOLTS = st.floats(-30.0, 10.0, allow_subnormal=False)
 

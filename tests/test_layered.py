@@ -22,12 +22,11 @@ from analogep.solve import (
     NewtonOptions,
     Nudge,
     Solution,
-    kernels,
-    layered,
     operating_point,
 )
-from analogep.solve.groups import layered_plan
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
+from analogep.solve.layered import kernels, layered
+from analogep.solve.layered.groups import layered_plan
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ordering import symmetric
 
-from analogep.solve import ldl
+from analogep.solve.linear import ldl
 
 
 @st.composite

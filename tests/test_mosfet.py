@@ -18,8 +18,8 @@ from analogep.devices import NMOS, PMOS, Mosfet, VoltageSource
 from analogep.learning import Adjoint, FiniteDifference
 from analogep.solve import operating_point
 from analogep.spice import to_netlist
-from analogep.spice.ngspice import with_script
-from analogep.spice.process import run
+from analogep.spice.engines.ngspice import with_script
+from analogep.spice.engines.process import run
 
 EPS = float(np.finfo(float).eps)
 

@@ -17,7 +17,7 @@ from strategies import (
     experiments,
 )
 
-import analogep.solve.model as model_module
+import analogep.solve.equations.model as model_module
 from analogep.circuit import Circuit
 from analogep.devices import (
     CCCS,
@@ -32,7 +32,7 @@ from analogep.devices import (
 )
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import ConductanceNudge, NewtonOptions, Nudge, operating_point
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

@@ -18,7 +18,7 @@ from strategies import (
     volts,
 )
 
-import analogep.solve.model as model_module
+import analogep.solve.equations.model as model_module
 from analogep.circuit import Circuit, Crossbar, resistor_bank
 from analogep.devices import (
     BidirectionalAmplifier,
@@ -29,9 +29,9 @@ from analogep.devices import (
     VoltageSource,
 )
 from analogep.solve import ConductanceNudge, CurrentNudge
-from analogep.solve.linear import DenseSolver, SparseSolver, linear_solver
-from analogep.solve.model import model_for
-from analogep.solve.system import node_currents
+from analogep.solve.equations.model import model_for
+from analogep.solve.equations.system import node_currents
+from analogep.solve.linear.systems import DenseSolver, SparseSolver, linear_solver
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

@@ -15,8 +15,8 @@ from analogep.circuit import Bank, Circuit, resistor_bank
 from analogep.devices import VCCS, VCVS, CurrentSource, Diode, IdealDiode, Inductor, Resistor
 from analogep.errors import ConvergenceError
 from analogep.solve import ConductanceNudge, CurrentNudge, NewtonOptions
-from analogep.solve.strategies import FALLBACKS
-from analogep.solve.system import System
+from analogep.solve.equations.system import System
+from analogep.solve.newton.strategies import FALLBACKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

@@ -36,11 +36,11 @@ from analogep.learning import (
     VectorFieldEP,
     energy_scale,
 )
-from analogep.learning.rules import VARIANTS
+from analogep.learning.rules.base import VARIANTS
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import ConductanceNudge, CurrentNudge, NewtonOptions, operating_point
-from analogep.solve.adjoint import adjoint_voltages, doubled_state
-from analogep.solve.corrected import corrected_phase
+from analogep.solve.response.adjoint import adjoint_voltages, doubled_state
+from analogep.solve.response.transposed_phase import corrected_phase
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

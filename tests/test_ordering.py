@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analogep.solve.ordering import minimum_degree
+from analogep.solve.linear.ordering import minimum_degree
 
 
 def symmetric(size: int, edges: list[tuple[int, int]], diagonal: bool = True) -> sp.csc_array:

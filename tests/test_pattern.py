@@ -13,12 +13,12 @@ from strategies import CELLS, experiments
 
 from analogep.devices import REGISTRY, MultiPort
 from analogep.solve import ConductanceNudge
-from analogep.solve import model as model_module
-from analogep.solve.compensated import add_at
-from analogep.solve.elementwise import evaluate_by_element
-from analogep.solve.linear import linear_solver
-from analogep.solve.model import model_for
-from analogep.solve.system import System
+from analogep.solve.equations import model as model_module
+from analogep.solve.equations.compensated import add_at
+from analogep.solve.equations.elementwise import evaluate_by_element
+from analogep.solve.equations.model import model_for
+from analogep.solve.equations.system import System
+from analogep.solve.linear.systems import linear_solver
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

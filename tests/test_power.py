@@ -19,7 +19,7 @@ EPS = float(np.finfo(float).eps)
 
 def gross(solution: Solution) -> np.ndarray:
     """Sum (B,) [W] of |v · i| over all pins, which is what rounding is relative to."""
-    from analogep.solve.system import node_currents, pin_currents
+    from analogep.solve.equations.system import node_currents, pin_currents
 
     circuit, v = solution.circuit, solution.voltages
     total = np.abs(v * node_currents(circuit, v, solution.branches)).sum(axis=1)

@@ -24,7 +24,7 @@ from analogep.learning import (
     suggest_beta,
 )
 from analogep.training import Progress, TrainConfig, build_problem, train
-from analogep.training.folder import read_run
+from analogep.training.files.folder import read_run
 
 STEP = 1e-6
 READOUT = SoftmaxReadout(np.random.default_rng(7).normal(0.0, 1.0, (2, 3)), [0.2, 0.0, -0.1], 0.4)

@@ -20,8 +20,9 @@ import pytest
 from test_training import table
 
 from analogep.errors import ConfigError, InputError
-from analogep.training import Interrupted, Progress, Run, TrainConfig, folder, load_config, train
-from analogep.training.folder import read_run
+from analogep.training import Interrupted, Progress, Run, TrainConfig, load_config, train
+from analogep.training.files import folder
+from analogep.training.files.folder import read_run
 
 UPDATES = {"training/checkpoint_updates": 1, "training/epochs": 3}
 

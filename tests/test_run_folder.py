@@ -14,8 +14,9 @@ from analogep.errors import AnalogepError, ConfigError, InputError
 from analogep.files import write_text
 from analogep.solve import operating_point
 from analogep.spice import from_netlist
-from analogep.training import Run, folder, load_config, train
-from analogep.training.folder import read_run, write_run, write_verification
+from analogep.training import Run, load_config, train
+from analogep.training.files import folder
+from analogep.training.files.folder import read_run, write_run, write_verification
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from analogep.devices import (
 from analogep.errors import InputError, UnstableWarning
 from analogep.networks import deep_resistive
 from analogep.solve import TransientOptions, operating_point, port_conductance, time_constants, transient
-from analogep.solve.adjoint import output_impedance
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
+from analogep.solve.response.adjoint import output_impedance
 
 EXACT = 1e-12  # relative, for a handful of operations on well-conditioned matrices
 

@@ -20,7 +20,7 @@ LEAK = 1e-4
 
 def rates(circuit: Circuit, inputs: np.ndarray, found: Solution) -> np.ndarray:
     """Largest real parts [S] of −∂F/∂v at the nodes that no source holds, by differences of Kirchhoff's law."""
-    from analogep.solve.system import node_currents
+    from analogep.solve.equations.system import node_currents
 
     free = [n for n in range(1, len(circuit.nodes)) if n not in circuit.input_nodes]
     out = []

@@ -12,7 +12,7 @@ from analogep.circuit import Bank, Circuit, resistor_bank
 from analogep.devices import Switch
 from analogep.solve import dc_sweep, operating_point
 from analogep.spice import to_netlist
-from analogep.spice.ngspice import TIGHT, run_ngspice
+from analogep.spice.engines.ngspice import TIGHT, run_ngspice
 
 
 def columns(values: dict[str, float]) -> dict[str, np.ndarray]:

@@ -26,9 +26,9 @@ from analogep.training import (
     train,
     train_problem,
 )
-from analogep.training.config import parse_config
+from analogep.training.configuration.config import parse_config
 from analogep.training.encoders import one_hot
-from analogep.training.runners import GeneralRunner
+from analogep.training.runners.general import GeneralRunner
 from analogep.training.trainer import metrics_csv
 
 XOR = Path(__file__).resolve().parent.parent / "experiments" / "xor_board.toml"
@@ -355,7 +355,7 @@ def test_a_batch_that_stalls_goes_to_newton(monkeypatch: pytest.MonkeyPatch) -> 
     config = load_config("digits").changed(data={"train_size": 60}, training={"epochs": 1})
     reference = train(config)
     monkeypatch.setattr("analogep.learning.fused.epochs.MOST_SWEEPS", 8)  # too few for some batches
-    monkeypatch.setattr("analogep.training.fused.FusedRunner.outputs", GeneralRunner.outputs)
+    monkeypatch.setattr("analogep.training.runners.fused.FusedRunner.outputs", GeneralRunner.outputs)
     found = train(config)
     assert found.engine.startswith("fused float64, ")
     for block, value in reference.circuit.parameters.items():

@@ -10,7 +10,7 @@ import pytest
 
 from analogep.errors import CircuitError, ConfigError, InputError
 from analogep.training import build_problem, load_config, train
-from analogep.training.config import TrainConfig, parse_config, shipped
+from analogep.training.configuration.config import TrainConfig, parse_config, shipped
 
 NAN, INF = float("nan"), float("inf")
 

@@ -14,7 +14,7 @@ from test_training_config import TABLE, faulty
 from analogep.errors import ConfigError
 from analogep.learning import SGD, Adam, Constant, Cosine, Exponential, Optimizer, Schedule, WarmUp
 from analogep.training import train
-from analogep.training.config import parse_config
+from analogep.training.configuration.config import parse_config
 
 RATES = {"a": 0.5, "b": 0.01}
 START = {"a": np.array([1.0, -2.0]), "b": np.array([[3.0]])}

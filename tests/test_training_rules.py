@@ -10,11 +10,11 @@ from test_training import table
 
 from analogep.errors import ConfigError, InputError
 from analogep.learning import Adjoint, CrossEntropy, EquilibriumPropagation, Hinge, SquaredError
-from analogep.learning.signs import hashed_signs
+from analogep.learning.steps.signs import hashed_signs
 from analogep.networks import crossbar
 from analogep.training import TrainConfig, build_problem, load_config, train
-from analogep.training.config import parse_config
-from analogep.training.runners import GeneralRunner
+from analogep.training.configuration.config import parse_config
+from analogep.training.runners.general import GeneralRunner
 
 
 def digits(**learning: Any) -> TrainConfig:

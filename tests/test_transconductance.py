@@ -17,7 +17,7 @@ from analogep.devices import IdealDiode, MutualTransconductance, TanhNeuron
 from analogep.errors import CircuitError, RuleError
 from analogep.learning import Adjoint, EquilibriumPropagation, FiniteDifference, suggest_beta
 from analogep.solve import ConductanceNudge
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
 
 
 def coupled(values: dict[str, Any], *, leak: float = 1e-3, **options: Any) -> Circuit:

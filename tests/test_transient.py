@@ -18,7 +18,7 @@ from analogep.devices import BidirectionalAmplifier, Capacitor, Device, Diode, I
 from analogep.errors import ConvergenceError, InputError
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import ConductanceNudge, Trajectory, TransientOptions, operating_point, transient
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
 
 AGREEMENT = 1e-9  # [V], between routes to one operating point
 TIGHT = TransientOptions(absolute=1e-9, relative=1e-7)

@@ -22,8 +22,8 @@ from analogep.devices import (
 )
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import TransientOptions, langevin, operating_point, transient
-from analogep.solve.cutsets import cutset
-from analogep.solve.integrators import METHODS
+from analogep.solve.time.cutsets import cutset
+from analogep.solve.time.integrators import METHODS
 
 R, C = 1e3, 1e-9
 

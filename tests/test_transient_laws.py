@@ -38,8 +38,8 @@ from analogep.devices import (
 from analogep.devices.base import Primitive, parameter
 from analogep.errors import ConvergenceError
 from analogep.solve import Trajectory, TransientOptions
-from analogep.solve.integrators import METHODS
-from analogep.solve.system import node_currents
+from analogep.solve.equations.system import node_currents
+from analogep.solve.time.integrators import METHODS
 
 TAU = 1e-6
 SEEDS = range(8)

@@ -34,8 +34,8 @@ from analogep.devices import (
 )
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve import NewtonOptions, Trajectory, TransientOptions, operating_point, time_constants, transient
-from analogep.solve.integrators import METHODS
-from analogep.spice.ngspice import with_script
+from analogep.solve.time.integrators import METHODS
+from analogep.spice.engines.ngspice import with_script
 
 R, C = 1e3, 1e-9
 TAU = R * C

@@ -13,10 +13,10 @@ from rich.table import Table
 from analogep.cli.console import console
 from analogep.cli.settings import configured, nested
 from analogep.errors import InputError
+from analogep.training.configuration.data import DataConfig, EncoderConfig
+from analogep.training.configuration.section import Section, validated
 from analogep.training.data import DataSet, load
-from analogep.training.data_config import DataConfig, EncoderConfig
 from analogep.training.encoders import VoltageEncoder
-from analogep.training.section import Section, validated
 from analogep.training.voltages import VoltageReport, report_voltages
 
 

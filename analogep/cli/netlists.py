@@ -21,23 +21,23 @@ from analogep.files import write_text
 from analogep.learning import Cost
 from analogep.solve import METHODS, ConductanceNudge, CurrentNudge, Nudge, operating_point
 from analogep.spice import compare, to_netlist, write
-from analogep.spice.analyses import OperatingPoint
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.reader import read_file
+from analogep.spice.reading.reader import read_file
 from analogep.spice.run import run_netlist
 from analogep.spice.simulated import simulate_netlist
-from analogep.spice.wrapper import CORE
+from analogep.spice.text.analyses import OperatingPoint
+from analogep.spice.writing.wrapper import CORE
 from analogep.training import Problem
-from analogep.training.folder import SavedRun, read_run
+from analogep.training.files.folder import SavedRun, read_run
 from analogep.training.phases import Array, phase_nudges
 
 if TYPE_CHECKING:
     from analogep.spice.parity import ParityReport
-    from analogep.spice.writer import Hierarchy
+    from analogep.spice.writing.writer import Hierarchy
 
 
 FOLDED_FROM = 20_000
-"""Elements from which on a verification folds the inputs' resistors; see :mod:`analogep.spice.folding`."""
+"""Elements from which on a verification folds the inputs' resistors; see :mod:`analogep.spice.writing.folding`."""
 
 
 def _inputs(circuit: Circuit, given: Sequence[str], default: np.ndarray | None) -> dict[str, float]:

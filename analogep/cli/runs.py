@@ -13,7 +13,7 @@ from analogep.errors import EngineError
 from analogep.report import run_figures
 from analogep.spice import find_ngspice
 from analogep.training import Interrupted, Run, build_problem, train_problem
-from analogep.training.folder import write_verification
+from analogep.training.files.folder import write_verification
 
 
 def train_and_report(source: str, changes: Sequence[str], out: Path, resume: Path | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analogep.errors import ConfigError, Fault
-from analogep.training.config import TrainConfig, load_config
+from analogep.training.configuration.config import TrainConfig, load_config
 
 
 def configured(source: str, changes: Sequence[str]) -> TrainConfig:

@@ -6,22 +6,22 @@ in ``registry.RULES``.
 
 from analogep.learning.audit import Audit, AuditRow, audit
 from analogep.learning.beta import largest_safe_beta
-from analogep.learning.classification import CrossEntropy, Hinge
-from analogep.learning.costs import Cost, SquaredError
-from analogep.learning.coupled import ContrastiveLearning, CoupledLearning
-from analogep.learning.frequency import FrequencyPropagation
+from analogep.learning.costs.base import Cost, SquaredError
+from analogep.learning.costs.classification import CrossEntropy, Hinge
+from analogep.learning.costs.readout import SoftmaxReadout
 from analogep.learning.gradient import Gradient
-from analogep.learning.holomorphic import HolomorphicEP
-from analogep.learning.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
-from analogep.learning.optimizer import SGD, Adam, Optimizer
-from analogep.learning.oracles import Adjoint, FiniteDifference
-from analogep.learning.readout import SoftmaxReadout
-from analogep.learning.registry import RULES
-from analogep.learning.rules import EquilibriumPropagation, NativeSolver, Rule, Solver
+from analogep.learning.rules.base import EquilibriumPropagation, NativeSolver, Rule, Solver
+from analogep.learning.rules.coupled import ContrastiveLearning, CoupledLearning
+from analogep.learning.rules.frequency import FrequencyPropagation
+from analogep.learning.rules.holomorphic import HolomorphicEP
+from analogep.learning.rules.nonreciprocal import DoubledStateEP, NonReciprocalEP, VectorFieldEP
+from analogep.learning.rules.oracles import Adjoint, FiniteDifference
+from analogep.learning.rules.registry import RULES
+from analogep.learning.rules.truncated import TruncatedBackprop
 from analogep.learning.scaling import energy_scale
-from analogep.learning.schedules import Constant, Cosine, Exponential, Schedule, WarmUp
+from analogep.learning.steps.optimizer import SGD, Adam, Optimizer
+from analogep.learning.steps.schedules import Constant, Cosine, Exponential, Schedule, WarmUp
 from analogep.learning.suggestion import BetaSuggestion, suggest_beta
-from analogep.learning.truncated import TruncatedBackprop
 
 __all__ = [
     "RULES",

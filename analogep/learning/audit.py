@@ -12,11 +12,11 @@ from analogep.circuit import Circuit
 from analogep.errors import AnalogepError, InputError
 from analogep.kinds import checked, shown
 from analogep.learning.beta import largest_safe_beta
-from analogep.learning.costs import Cost
+from analogep.learning.costs.base import Cost
 from analogep.learning.gradient import Gradient
-from analogep.learning.oracles import Adjoint, FiniteDifference
-from analogep.learning.registry import RULES
-from analogep.learning.rules import NATIVE, SQUARED_ERROR, Rule, Solver
+from analogep.learning.rules.base import NATIVE, SQUARED_ERROR, Rule, Solver
+from analogep.learning.rules.oracles import Adjoint, FiniteDifference
+from analogep.learning.rules.registry import RULES
 from analogep.learning.suggestion import BetaSuggestion, suggest_beta
 
 Array = NDArray[np.float64]

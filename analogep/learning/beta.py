@@ -12,7 +12,7 @@ from analogep.circuit import Circuit
 from analogep.kinds import checked
 from analogep.learning.scaling import energy_scale
 from analogep.solve import Solution, operating_point, stability
-from analogep.solve.adjoint import dark_conductances, output_impedance, own_conductance
+from analogep.solve.response.adjoint import dark_conductances, output_impedance, own_conductance
 
 Array = NDArray[np.float64]
 

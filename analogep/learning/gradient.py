@@ -14,7 +14,7 @@ from analogep.devices import MultiPort, OnePort
 from analogep.kinds import ByValue
 from analogep.learning.scaling import EnergyScale
 from analogep.solve import Solution
-from analogep.solve.plan import plan_for
+from analogep.solve.equations.plan import plan_for
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.errors import GradientWarning, InputError
 from analogep.solve import Solution
-from analogep.solve.adjoint import linear_response
-from analogep.solve.model import model_for
+from analogep.solve.equations.model import model_for
+from analogep.solve.response.adjoint import linear_response
 
 Array = NDArray[np.float64]
 

@@ -1,10 +1,10 @@
-"""The energy that equilibrium propagation needs; see :mod:`analogep.solve.scaling`."""
+"""The energy that equilibrium propagation needs; see :mod:`analogep.solve.equations.scaling`."""
 
 from __future__ import annotations
 
 from analogep.circuit import Circuit
 from analogep.errors import RuleError
-from analogep.solve.scaling import EnergyScale, energy_scale
+from analogep.solve.equations.scaling import EnergyScale, energy_scale
 
 __all__ = ["EnergyScale", "energy_scale", "require_energy"]
 

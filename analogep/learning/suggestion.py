@@ -24,13 +24,13 @@ from analogep.learning.beta import (
     largest_safe_beta,
     safe_betas,
 )
-from analogep.learning.costs import Cost, NudgeForm, SquaredError, target_array
+from analogep.learning.costs.base import Cost, NudgeForm, SquaredError, target_array
 from analogep.learning.resolution import is_held
 from analogep.learning.scaling import energy_scale
 from analogep.solve import NewtonOptions, Solution, operating_point
-from analogep.solve.adjoint import adjoint_voltages, linear_response
-from analogep.solve.corrected import corrected_phase
-from analogep.solve.model import model_for
+from analogep.solve.equations.model import model_for
+from analogep.solve.response.adjoint import adjoint_voltages, linear_response
+from analogep.solve.response.transposed_phase import corrected_phase
 
 Array = NDArray[np.float64]
 

@@ -1,14 +1,14 @@
 """Solvers: operating points, transients and the adjoint, for a batch of inputs at a time."""
 
-from analogep.solve.dc_sweep import DCSweep, dc_sweep
-from analogep.solve.langevin import LangevinTrajectory, langevin
-from analogep.solve.newton import NewtonOptions
+from analogep.solve.analyses.dc_sweep import DCSweep, dc_sweep
+from analogep.solve.analyses.langevin import LangevinTrajectory, langevin
+from analogep.solve.analyses.small_signal import port_conductance, time_constants
+from analogep.solve.answers.solution import Solution
+from analogep.solve.newton.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge, SineNudge
 from analogep.solve.operating import METHODS, Method, operating_point
-from analogep.solve.small_signal import port_conductance, time_constants
-from analogep.solve.solution import Solution
-from analogep.solve.stability import stability
-from analogep.solve.transient import Stored, Trajectory, TransientOptions, transient
+from analogep.solve.stability.spectrum import stability
+from analogep.solve.time.transient import Stored, Trajectory, TransientOptions, transient
 
 __all__ = [
     "METHODS",

@@ -12,18 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from analogep.circuit import Circuit
 from analogep.errors import InputError
 from analogep.kinds import checked
-from analogep.solve.groups import layered_plan
-from analogep.solve.layered import solve_layered
-from analogep.solve.leaving import settled
-from analogep.solve.loose import tightened
-from analogep.solve.newton import NewtonOptions
+from analogep.solve.answers.outcome import DEFAULT, check_nudge, failure_message, finish
+from analogep.solve.answers.solution import Solution
+from analogep.solve.equations.system import System
+from analogep.solve.layered.groups import layered_plan
+from analogep.solve.layered.layered import solve_layered
+from analogep.solve.newton.loose import tightened
+from analogep.solve.newton.newton import NewtonOptions
+from analogep.solve.newton.refine import refine
+from analogep.solve.newton.strategies import robust_newton
 from analogep.solve.nudge import Nudge, SineNudge
-from analogep.solve.outcome import DEFAULT, check_nudge, failure_message, finish
-from analogep.solve.refine import refine
-from analogep.solve.solution import Solution
-from analogep.solve.strategies import robust_newton
-from analogep.solve.system import System
-from analogep.solve.transient import settle
+from analogep.solve.stability.leaving import settled
+from analogep.solve.time.transient import settle
 
 Array = NDArray[np.float64]
 Method = Literal["auto", "newton", "layered", "transient"]

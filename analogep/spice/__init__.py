@@ -6,22 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "to_netlist": "analogep.spice.writer",
-    "from_netlist": "analogep.spice.reader",
-    "read_file": "analogep.spice.reader",
-    "read_netlist": "analogep.spice.reader",
-    "Netlist": "analogep.spice.reader",
-    "operating_point": "analogep.spice.engine",
-    "find_ngspice": "analogep.spice.ngspice",
-    "NgspiceEngine": "analogep.spice.ngspice",
-    "PySpiceEngine": "analogep.spice.pyspice_engine",
-    "SpiceSolver": "analogep.spice.solver",
-    "SpiceTrajectory": "analogep.spice.time_domain",
-    "transient": "analogep.spice.time_domain",
+    "to_netlist": "analogep.spice.writing.writer",
+    "from_netlist": "analogep.spice.reading.reader",
+    "read_file": "analogep.spice.reading.reader",
+    "read_netlist": "analogep.spice.reading.reader",
+    "Netlist": "analogep.spice.reading.reader",
+    "operating_point": "analogep.spice.engines.operating_point",
+    "find_ngspice": "analogep.spice.engines.ngspice",
+    "NgspiceEngine": "analogep.spice.engines.ngspice",
+    "PySpiceEngine": "analogep.spice.engines.pyspice_engine",
+    "SpiceSolver": "analogep.spice.engines.solver",
+    "SpiceTrajectory": "analogep.spice.engines.time_domain",
+    "transient": "analogep.spice.engines.time_domain",
     "compare": "analogep.spice.parity",
     "ParityReport": "analogep.spice.parity",
-    "to_pyspice": "analogep.spice.pyspice",
-    "write": "analogep.spice.wrapper",
+    "to_pyspice": "analogep.spice.engines.pyspice",
+    "write": "analogep.spice.writing.wrapper",
 }
 
 __all__ = [
@@ -44,16 +44,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from analogep.spice.engine import operating_point
-    from analogep.spice.ngspice import NgspiceEngine, find_ngspice
+    from analogep.spice.engines.ngspice import NgspiceEngine, find_ngspice
+    from analogep.spice.engines.operating_point import operating_point
+    from analogep.spice.engines.pyspice import to_pyspice
+    from analogep.spice.engines.pyspice_engine import PySpiceEngine
+    from analogep.spice.engines.solver import SpiceSolver
+    from analogep.spice.engines.time_domain import SpiceTrajectory, transient
     from analogep.spice.parity import ParityReport, compare
-    from analogep.spice.pyspice import to_pyspice
-    from analogep.spice.pyspice_engine import PySpiceEngine
-    from analogep.spice.reader import Netlist, from_netlist, read_file, read_netlist
-    from analogep.spice.solver import SpiceSolver
-    from analogep.spice.time_domain import SpiceTrajectory, transient
-    from analogep.spice.wrapper import write
-    from analogep.spice.writer import to_netlist
+    from analogep.spice.reading.reader import Netlist, from_netlist, read_file, read_netlist
+    from analogep.spice.writing.wrapper import write
+    from analogep.spice.writing.writer import to_netlist
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from analogep.errors import InputError
 from analogep.kinds import checked
 from analogep.solve import Nudge
 from analogep.solve import operating_point as native_operating_point
-from analogep.spice.engine import Engine, operating_point
+from analogep.spice.engines.operating_point import Engine, operating_point
 
 TOLERANCE = 1e-9
 """Largest voltage difference [V] that counts as agreement."""

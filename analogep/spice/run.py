@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.errors import InputError, StartWarning
 from analogep.solve import NewtonOptions, Solution, Stored, TransientOptions, operating_point, transient
-from analogep.solve.dc_sweep import dc_sweep
+from analogep.solve.analyses.dc_sweep import dc_sweep
 from analogep.solve.operating import Method
-from analogep.spice.analyses import Analysis, Axis, OperatingPoint, Sweep, Transient
-from analogep.spice.builder import legal_name
-from analogep.spice.cards import METHODS
 from analogep.spice.initial import initial_state
-from analogep.spice.lexer import Place
-from analogep.spice.reader import Netlist
+from analogep.spice.reading.builder import legal_name
+from analogep.spice.reading.cards import METHODS
+from analogep.spice.reading.reader import Netlist
+from analogep.spice.text.analyses import Analysis, Axis, OperatingPoint, Sweep, Transient
+from analogep.spice.text.lexer import Place
 
 Array = NDArray[np.float64]
 _LEAST_STEPS = 50

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.errors import EngineError
-from analogep.spice.analyses import Analysis, OperatingPoint, Sweep, Transient
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.engine import operating_point
-from analogep.spice.lines import Deck
-from analogep.spice.ngspice import Outcome, execute, find_ngspice, with_script
-from analogep.spice.rawfile import SWEEP, TRANSIENT, parse_plot
-from analogep.spice.reader import Netlist
+from analogep.spice.engines.ngspice import Outcome, execute, find_ngspice, with_script
+from analogep.spice.engines.operating_point import operating_point
+from analogep.spice.engines.rawfile import SWEEP, TRANSIENT, parse_plot
+from analogep.spice.reading.reader import Netlist
 from analogep.spice.run import Result, Swept, swept_axes
-from analogep.spice.script import LATE, command
-from analogep.spice.writer import deck_of
+from analogep.spice.text.analyses import Analysis, OperatingPoint, Sweep, Transient
+from analogep.spice.writing.deck import Deck
+from analogep.spice.writing.script import LATE, command
+from analogep.spice.writing.writer import deck_of
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 To add a data set: a loader in ``data.LOADERS``.
 """
 
-from analogep.training.config import TrainConfig, load_config
+from analogep.training.configuration.config import TrainConfig, load_config
 from analogep.training.data import DataSet, Part
 from analogep.training.encoders import VoltageEncoder
 from analogep.training.interrupt import Interrupted

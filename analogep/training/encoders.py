@@ -12,8 +12,8 @@ from analogep.errors import InputError
 from analogep.kinds import checked
 
 if TYPE_CHECKING:
+    from analogep.training.configuration.data import EncoderConfig
     from analogep.training.data import Part
-    from analogep.training.data_config import EncoderConfig
 
 Array = NDArray[np.float64]
 

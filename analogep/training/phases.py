@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.learning import Cost
-from analogep.learning.rules import phase_betas
+from analogep.learning.rules.base import phase_betas
 from analogep.solve import Nudge, Solution
 from analogep.training.problem import Batch, Problem
 

@@ -32,13 +32,13 @@ from analogep.learning import (
     energy_scale,
     suggest_beta,
 )
-from analogep.learning.readout import TrainableCost
-from analogep.learning.registry import PHASE_RULES, PhaseRule
-from analogep.learning.rules import Variant, beyond_convexity
+from analogep.learning.costs.readout import TrainableCost
+from analogep.learning.rules.base import Variant, beyond_convexity
+from analogep.learning.rules.registry import PHASE_RULES, PhaseRule
 from analogep.networks import glorot
 from analogep.solve import NewtonOptions
 from analogep.spice import SpiceSolver
-from analogep.training.config import TrainConfig, TrainingConfig
+from analogep.training.configuration.config import TrainConfig, TrainingConfig
 from analogep.training.data import DataSet, Part, load
 from analogep.training.encoders import CHUNK, VoltageEncoder, one_hot
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from analogep.errors import ConfigError, ConvergenceError, EngineError, Fault
 from analogep.kinds import checked
 from analogep.spice import SpiceSolver
-from analogep.training.checkpoint import Checkpoint
-from analogep.training.config import TrainConfig, load_config
-from analogep.training.consistency import require_memory
+from analogep.training.configuration.config import TrainConfig, load_config
 from analogep.training.evaluation import evaluate, predictions
-from analogep.training.folder import CHECKPOINT, CONFIG, RunFolder, saved_circuit
+from analogep.training.files.checkpoint import Checkpoint
+from analogep.training.files.consistency import require_memory
+from analogep.training.files.folder import CHECKPOINT, CONFIG, RunFolder, saved_circuit
+from analogep.training.files.record import EpochMetrics, Run, metrics_csv
 from analogep.training.interrupt import Interrupted, StopSignals
 from analogep.training.problem import Problem, build_problem, trainable, trained
-from analogep.training.record import EpochMetrics, Run, metrics_csv
-from analogep.training.runners import Chunk, method_of, runner_for
+from analogep.training.runners.general import Chunk, method_of, runner_for
 
 __all__ = [
     "EpochMetrics",

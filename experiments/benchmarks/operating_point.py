@@ -26,7 +26,7 @@ from analogep.devices import Diode
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point
 from analogep.spice import find_ngspice, to_netlist
-from analogep.spice.ngspice import with_script
+from analogep.spice.engines.ngspice import with_script
 
 CONTROL = """.options reltol=1e-6 vntol=1e-9 abstol=1e-15
 .control

@@ -43,9 +43,9 @@ from analogep.learning.fused.scratch import front_room
 from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
 from analogep.training import build_problem, load_config
-from analogep.training.fused import FusedRunner
 from analogep.training.problem import Problem
-from analogep.training.runners import runner_for
+from analogep.training.runners.fused import FusedRunner
+from analogep.training.runners.general import runner_for
 
 FOLDER = Path(__file__).parent.parent
 EPOCH = 60_000

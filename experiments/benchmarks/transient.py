@@ -24,7 +24,7 @@ from analogep.devices import Capacitor, Pulse
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import Trajectory, TransientOptions, transient
 from analogep.spice import find_ngspice, to_netlist
-from analogep.spice.ngspice import with_script
+from analogep.spice.engines.ngspice import with_script
 
 OPTIONS = ".options reltol=1e-6 vntol=1e-9 abstol=1e-14 chgtol=1e-20 trtol=1"
 

@@ -14,8 +14,8 @@ from analogep.devices import REGISTRY, CurrentSource, Device, Resistor, SinhResi
 from analogep.errors import ConvergenceError
 from analogep.solve import operating_point as native
 from analogep.spice import operating_point
-from analogep.spice.kirchhoff import check
-from analogep.spice.ngspice import ngspice_version
+from analogep.spice.engines.kirchhoff import check
+from analogep.spice.engines.ngspice import ngspice_version
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 COUNT, SEED, MOST = 40, 11, 30

@@ -22,8 +22,8 @@ from analogep.networks import deep_resistive
 from analogep.solve import operating_point
 from analogep.spice import from_netlist, to_netlist
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
-from analogep.spice.script import without_script
+from analogep.spice.engines.ngspice import RELAXED, TIGHT, run_ngspice
+from analogep.spice.writing.script import without_script
 
 OTHERS = [name for name in DIALECTS if name != "ngspice"]
 

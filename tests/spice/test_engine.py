@@ -20,8 +20,8 @@ from analogep.errors import EngineError, InputError
 from analogep.solve import ConductanceNudge
 from analogep.solve import operating_point as native
 from analogep.spice import PySpiceEngine, find_ngspice, from_netlist, operating_point, to_pyspice
-from analogep.spice.kirchhoff import check
-from analogep.spice.ngspice import ENVIRONMENT, TIGHT, run_ngspice
+from analogep.spice.engines.kirchhoff import check
+from analogep.spice.engines.ngspice import ENVIRONMENT, TIGHT, run_ngspice
 
 
 def divider(values: dict[str, np.ndarray] | None = None) -> Circuit:

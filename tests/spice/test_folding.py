@@ -15,8 +15,8 @@ from analogep.networks import deep_resistive
 from analogep.solve import ConductanceNudge, operating_point
 from analogep.spice import compare, from_netlist, to_netlist
 from analogep.spice import operating_point as spice_operating_point
-from analogep.spice.folding import fold
-from analogep.spice.ngspice import TIGHT, run_ngspice
+from analogep.spice.engines.ngspice import TIGHT, run_ngspice
+from analogep.spice.writing.folding import fold
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 
@@ -113,7 +113,7 @@ def test_random_circuits(case: Case) -> None:
 
 @pytest.mark.ngspice
 def test_the_check_is_against_the_circuit_that_was_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from analogep.spice import engine
+    from analogep.spice.engines import operating_point as engine
 
     wrong = fold(mixed().with_parameters({"r.conductance": np.full(7, 1e-3)}))
     monkeypatch.setattr(engine, "fold", lambda circuit: wrong)

@@ -18,9 +18,9 @@ from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point
 from analogep.spice import from_netlist, read_netlist, to_netlist
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.layers import layers_of
-from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
-from analogep.spice.script import without_script
+from analogep.spice.engines.ngspice import RELAXED, TIGHT, run_ngspice
+from analogep.spice.writing.layers import layers_of
+from analogep.spice.writing.script import without_script
 
 pytestmark = pytest.mark.filterwarnings("ignore::analogep.errors.UnstableWarning")  # random active circuits
 

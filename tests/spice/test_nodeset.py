@@ -18,7 +18,7 @@ from analogep.networks import deep_resistive
 from analogep.solve import Solution, operating_point
 from analogep.spice import read_netlist, to_netlist
 from analogep.spice.dialects import DIALECTS
-from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
+from analogep.spice.engines.ngspice import RELAXED, TIGHT, run_ngspice
 
 GUESS = re.compile(r"^\.nodeset v\((\S+)\)=(\S+)$", re.M)
 

@@ -17,7 +17,7 @@ from analogep.errors import EngineError
 from analogep.solve import ConductanceNudge, CurrentNudge, operating_point
 from analogep.spice import compare
 from analogep.spice import operating_point as spice_point
-from analogep.spice.kirchhoff import check as kirchhoff
+from analogep.spice.engines.kirchhoff import check as kirchhoff
 from analogep.spice.parity import TOLERANCE
 
 pytestmark = [

@@ -26,8 +26,8 @@ from analogep.errors import EngineError, InputError
 from analogep.networks import deep_resistive, uniform
 from analogep.solve import operating_point as native
 from analogep.spice import PySpiceEngine, operating_point, to_pyspice
-from analogep.spice.ngspice import RELAXED, TIGHT
-from analogep.spice.pyspice_engine import LIBRARY, shared_engine
+from analogep.spice.engines.ngspice import RELAXED, TIGHT
+from analogep.spice.engines.pyspice_engine import LIBRARY, shared_engine
 
 pytest.importorskip("PySpice")
 pytestmark = [
@@ -94,7 +94,7 @@ def test_one_process_serves_all_and_goes_with_the_engine() -> None:
 
 def test_an_engine_that_nobody_closes_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "from analogep.spice import PySpiceEngine\nfrom analogep.spice.ngspice import TIGHT\n"
+        "from analogep.spice import PySpiceEngine\nfrom analogep.spice.engines.ngspice import TIGHT\n"
         "engine = PySpiceEngine()\n"
         "print(engine.run('* r\\nVa a 0 1\\nRa a 0 1k\\n.end\\n', [{}], TIGHT).points[0]['a'], engine.pid)"
     )

@@ -12,9 +12,9 @@ import pytest
 from analogep.errors import InputError, StartWarning
 from analogep.solve import TransientOptions, transient
 from analogep.spice import read_netlist
-from analogep.spice.analyses import OperatingPoint, Sweep, Transient
 from analogep.spice.run import run_netlist
 from analogep.spice.simulated import simulate_netlist
+from analogep.spice.text.analyses import OperatingPoint, Sweep, Transient
 
 
 def netlist(*lines: str) -> str:

@@ -11,7 +11,7 @@ from analogep.circuit import Circuit
 from analogep.errors import NetlistError
 from analogep.solve import operating_point
 from analogep.spice import from_netlist
-from analogep.spice.reader import read_file
+from analogep.spice.reading.reader import read_file
 
 
 def netlist(*lines: str) -> str:

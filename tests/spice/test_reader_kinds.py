@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analogep.errors import NetlistError, OptionWarning, ScriptWarning
-from analogep.spice.reader import Netlist, read_netlist
+from analogep.spice.reading.reader import Netlist, read_netlist
 from analogep.spice.run import Result, run_netlist
 
 

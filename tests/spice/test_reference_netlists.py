@@ -12,8 +12,8 @@ import pytest
 
 from analogep.solve import operating_point as native
 from analogep.spice import operating_point, read_netlist, to_netlist
-from analogep.spice.rawfile import read_operating_point
-from analogep.spice.reader import Netlist
+from analogep.spice.engines.rawfile import read_operating_point
+from analogep.spice.reading.reader import Netlist
 
 FOLDER = Path(__file__).parents[2] / "netlists"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/expected.toml"))

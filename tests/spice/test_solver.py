@@ -10,9 +10,9 @@ import pytest
 from analogep.circuit import Circuit
 from analogep.errors import EngineError
 from analogep.spice import NgspiceEngine, PySpiceEngine, SpiceSolver
-from analogep.spice.ngspice import ENVIRONMENT
+from analogep.spice.engines.ngspice import ENVIRONMENT
 from analogep.training import TrainConfig, build_problem, load_config, train
-from analogep.training.config import parse_config
+from analogep.training.configuration.config import parse_config
 from analogep.training.trainer import Progress
 
 ENGINES = ["ngspice", "pyspice"]

@@ -13,7 +13,7 @@ from analogep.constants import CELSIUS_ZERO, thermal_voltage
 from analogep.devices import BidirectionalAmplifier, Diode, VoltageSource
 from analogep.solve import operating_point
 from analogep.spice import from_netlist
-from analogep.spice.ngspice import RELAXED, TIGHT, run_ngspice
+from analogep.spice.engines.ngspice import RELAXED, TIGHT, run_ngspice
 
 FOLDER = Path(__file__).parents[2] / "netlists" / "subcircuits"
 ROUTES = [pytest.param("ngspice", marks=pytest.mark.ngspice), "native"]

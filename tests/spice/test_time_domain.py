@@ -14,8 +14,8 @@ from analogep.errors import EngineError, InputError
 from analogep.solve import CurrentNudge
 from analogep.solve import transient as native
 from analogep.spice import transient
-from analogep.spice.ngspice import ENVIRONMENT
-from analogep.spice.rawfile import TRANSIENT, parse_plot
+from analogep.spice.engines.ngspice import ENVIRONMENT
+from analogep.spice.engines.rawfile import TRANSIENT, parse_plot
 
 R, C = 1e4, 1e-9
 TAU = R * C

@@ -13,9 +13,9 @@ from analogep.crossbars import given_away
 from analogep.devices import CurrentSource, Resistor
 from analogep.learning.fused.layout import FirstCrossbar, aligned
 from analogep.learning.fused.shape import Array, Index, chain_shape, matrices
-from analogep.solve.groups import layered_plan
-from analogep.solve.layered import layered_model, node_bounds
-from analogep.solve.model import model_for
+from analogep.solve.equations.model import model_for
+from analogep.solve.layered.groups import layered_plan
+from analogep.solve.layered.layered import layered_model, node_bounds
 
 NARROW = 32
 """Columns up to which a crossbar lies column by column, so that inner loops are long."""

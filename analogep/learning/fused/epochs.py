@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import ConvergenceError, InputError
-from analogep.learning.costs import NUDGE_FORMS, NudgeForm
+from analogep.learning.costs.base import NUDGE_FORMS, NudgeForm
 from analogep.learning.fused.chain import Chain
-from analogep.learning.rules import VARIANTS, AnyVariant, phase_betas
-from analogep.learning.signs import hashed_signs
+from analogep.learning.rules.base import VARIANTS, AnyVariant, phase_betas
+from analogep.learning.steps.signs import hashed_signs
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -20,8 +20,8 @@ from analogep.devices import (
 )
 from analogep.learning.fused.layout import COLUMNS, rounded
 from analogep.learning.scaling import energy_scale
-from analogep.solve.groups import BLOCK_LAWS, layered_plan
-from analogep.solve.model import model_for
+from analogep.solve.equations.model import model_for
+from analogep.solve.layered.groups import BLOCK_LAWS, layered_plan
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

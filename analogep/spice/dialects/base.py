@@ -171,7 +171,7 @@ class Dialect(Protocol):
 
     @property
     def scripted(self) -> bool:
-        """Whether a script (:mod:`analogep.spice.script`) asks for the analyses, not ``closing``."""
+        """Whether a script (:mod:`analogep.spice.writing.script`) asks for the analyses, not ``closing``."""
         ...
 
     def closing(self, analyses: Sequence[Sequence[str]], nodes: Sequence[str]) -> tuple[str, ...]:

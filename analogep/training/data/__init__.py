@@ -18,7 +18,7 @@ from analogep.training.data.small import digits, table
 from analogep.training.data.split import apart, some
 
 if TYPE_CHECKING:
-    from analogep.training.data_config import DataConfig
+    from analogep.training.configuration.data import DataConfig
 
 __all__ = ["LOADERS", "Array", "DataSet", "Features", "Labels", "Part", "load"]
 

@@ -13,7 +13,7 @@ from analogep.errors import Fault
 from analogep.training.data.parts import Array
 
 if TYPE_CHECKING:
-    from analogep.training.data_config import DataConfig
+    from analogep.training.configuration.data import DataConfig
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from analogep.training.data.downloads import Published, PublishedFile, read_all
 from analogep.training.data.parts import DataSet, Labels, Part
 
 if TYPE_CHECKING:
-    from analogep.training.data_config import DataConfig
+    from analogep.training.configuration.data import DataConfig
 
 WHITE = 255.0
 """Full scale of a pixel of eight bits."""

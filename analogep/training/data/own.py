@@ -15,7 +15,7 @@ from analogep.training.data.parts import DataSet, Features, Part
 from analogep.training.data.split import apart
 
 if TYPE_CHECKING:
-    from analogep.training.data_config import DataConfig
+    from analogep.training.configuration.data import DataConfig
 
 SPLIT, WHOLE = ("x_train", "y_train", "x_test", "y_test"), ("x", "y")
 """Names of the arrays in an .npz file: with a test part of its own, and without."""

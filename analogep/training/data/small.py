@@ -10,7 +10,7 @@ from analogep.errors import ConfigError, Fault
 from analogep.training.data.parts import DataSet, Part
 
 if TYPE_CHECKING:
-    from analogep.training.data_config import DataConfig
+    from analogep.training.configuration.data import DataConfig
 
 
 def digits(config: DataConfig) -> DataSet:

@@ -24,7 +24,7 @@ from analogep.learning.fused.kernels.lanes import (
     table_at,
 )
 from analogep.solve.compiled import FINITE, SUMS, compiled
-from analogep.solve.kernels import solve_node
+from analogep.solve.layered.kernels import solve_node
 
 CHUNK = 32768  # numbers of a crossbar that all lanes use while they are in the second-level cache
 _SETTLING = 4  # sweeps whose rate tells of the fast modes only

@@ -1,0 +1,1 @@
+"""Costs on the outputs, and readouts."""

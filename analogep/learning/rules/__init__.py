@@ -1,0 +1,1 @@
+"""Learning rules, and the registry of their names."""

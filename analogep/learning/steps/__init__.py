@@ -1,0 +1,1 @@
+"""From a gradient to a change of parameters: optimizers, schedules, signs of β."""

@@ -1,0 +1,1 @@
+"""Analyses built on operating points: small signals, sweeps, thermal noise."""

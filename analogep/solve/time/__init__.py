@@ -1,0 +1,1 @@
+"""Circuits over time: what they store, how it steps, where it jumps."""

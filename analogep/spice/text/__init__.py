@@ -1,0 +1,1 @@
+"""The language of netlists: lines, words, expressions, parameters, analyses."""

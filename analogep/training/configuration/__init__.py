@@ -1,0 +1,1 @@
+"""Training configurations: TOML in, checked, every fault at once."""

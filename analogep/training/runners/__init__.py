@@ -1,0 +1,1 @@
+"""What does the updates of an epoch: any engine, or the compiled one."""
