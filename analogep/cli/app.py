@@ -24,7 +24,7 @@ Settings = Annotated[
 
 def _version(value: bool) -> None:
     if value:
-        from analogep import __version__
+        from analogep.version import __version__
 
         typer.echo(f"analogep {__version__}")
         raise typer.Exit

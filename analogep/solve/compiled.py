@@ -20,8 +20,6 @@ from typing import Any
 import numba as nb
 import numba.extending
 
-import analogep
-
 ELEMENTWISE = {"contract", "nsz", "nnan"}
 """What a loop over finite numbers may do and still give the same bits wherever a vector begins."""
 
@@ -42,7 +40,7 @@ def kept_in() -> str | None:
     import platformdirs
 
     text = hashlib.sha256(nb.__version__.encode())
-    root = Path(analogep.__file__).parent
+    root = Path(__file__).parent.parent
     for path in sorted(root.rglob("*.py")):
         source = path.read_bytes()
         if b"solve.compiled import" in source or CONSTANTS in source:

@@ -8,7 +8,7 @@ from analogep.devices import CCCS, CCVS, REGISTRY, Diode, JunctionDiode, Resisto
 from analogep.errors import AnalogepError
 from analogep.spice.reading.builder import Builder, legal_name
 from analogep.spice.reading.cards import Cards
-from analogep.spice.reading.models import (
+from analogep.spice.reading.device_values import (
     diode_values,
     is_plain_diode,
     junction_diode_values,

@@ -13,7 +13,7 @@ from analogep.errors import AnalogepError, CircuitError
 from analogep.solve import ConductanceNudge, CurrentNudge, Nudge
 from analogep.spice.reading.builder import Block, Builder, legal_name
 from analogep.spice.reading.cards import Cards
-from analogep.spice.reading.models import (
+from analogep.spice.reading.device_values import (
     diode_values,
     is_plain_diode,
     junction_diode_values,

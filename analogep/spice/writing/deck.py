@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-import analogep
 from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Resistor
 from analogep.devices.base import Primitive
@@ -30,6 +29,7 @@ from analogep.spice.writing.primitives import (
     transconductance_primitives,
 )
 from analogep.spice.writing.script import Task, command, script
+from analogep.version import __version__
 
 Array = NDArray[np.float64]
 
@@ -321,7 +321,7 @@ class Deck:
         self._check_names()
         if self.faults:
             raise NetlistError(f"netlist export ({self.dialect.name})", self.faults)
-        head = [title, f"* Written by analogep {analogep.__version__} for {self.dialect.name}; SI units."]
+        head = [title, f"* Written by analogep {__version__} for {self.dialect.name}; SI units."]
         cards = [self.dialect.model_card(name, card, kelvin) for (card, kelvin, _), name in self.cards.items()]
         end = comment("end") if cards or self.gmin is not None or self.guesses else []
         return [*head, *comment("analogep", VERSION), *self.lines, *end, *cards]
