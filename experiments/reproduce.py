@@ -15,7 +15,7 @@ import time
 
 from analogep.cli.settings import configured
 from analogep.training import EpochMetrics, Progress, Run, evaluate, train
-from analogep.training.runners.general import runner_for
+from analogep.training.runners.choice import runner_for
 
 
 class Lines(Progress):

@@ -30,8 +30,9 @@ from analogep.learning.fused import why_not
 from analogep.learning.rules.registry import PHASE_RULES
 from analogep.training import build_problem
 from analogep.training.problem import Problem
+from analogep.training.runners.choice import method_of, runner_for
 from analogep.training.runners.fused import FusedRunner, unfit
-from analogep.training.runners.general import GeneralRunner, method_of, runner_for
+from analogep.training.runners.general import GeneralRunner
 from analogep.training.trainer import train_problem
 
 BETA = 1e-6

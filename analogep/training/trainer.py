@@ -24,7 +24,8 @@ from analogep.training.files.folder import CHECKPOINT, CONFIG, RunFolder, saved_
 from analogep.training.files.record import EpochMetrics, Run, metrics_csv
 from analogep.training.interrupt import Interrupted, StopSignals
 from analogep.training.problem import Problem, build_problem, trainable, trained
-from analogep.training.runners.general import Chunk, method_of, runner_for
+from analogep.training.runners.base import Chunk
+from analogep.training.runners.choice import method_of, runner_for
 
 __all__ = [
     "EpochMetrics",

@@ -44,8 +44,8 @@ from analogep.solve.compiled import compiled
 from analogep.spice import find_ngspice, operating_point
 from analogep.training import build_problem, load_config
 from analogep.training.problem import Problem
+from analogep.training.runners.choice import runner_for
 from analogep.training.runners.fused import FusedRunner
-from analogep.training.runners.general import runner_for
 
 FOLDER = Path(__file__).parent.parent
 EPOCH = 60_000

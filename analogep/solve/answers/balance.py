@@ -8,7 +8,7 @@ the node delivers. Constraints form a forest, which is walked from its leaves to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,33 @@ from analogep.circuit import Circuit, Crossbar
 from analogep.solve.equations.plan import plan_for
 from analogep.solve.equations.stamps import crossbar_currents, scatter_add
 from analogep.solve.equations.system import node_currents, pin_currents
-
-if TYPE_CHECKING:
-    from analogep.solve.answers.solution import Solution
+from analogep.solve.nudge import Nudge
 
 Array = NDArray[np.float64]
+
+
+class Solved(Protocol):
+    """What is known of a solved circuit; see :class:`~analogep.solve.answers.solution.Solution`."""
+
+    @property
+    def circuit(self) -> Circuit: ...  # noqa: D102
+    @property
+    def voltages(self) -> Array: ...  # noqa: D102
+    @property
+    def branches(self) -> Mapping[int, Array]: ...  # noqa: D102
+    @property
+    def states(self) -> Mapping[int, Mapping[str, Array]]: ...  # noqa: D102
+    @property
+    def nudge(self) -> Nudge | None: ...  # noqa: D102
+    @property
+    def outputs(self) -> Array: ...  # noqa: D102
+
 
 INPUTS, NUDGE = "(inputs)", "(nudge)"
 """Names, in tables of powers, of all clamped inputs together and of the nudge; no bank can have them."""
 
 
-def constraint_currents(solution: Solution) -> tuple[Mapping[int, Array], Array]:
+def constraint_currents(solution: Solved) -> tuple[Mapping[int, Array], Array]:
     """Return what flows through each source and amplifier, and what its surroundings take from each node.
 
     Returns
@@ -58,7 +74,7 @@ def constraint_currents(solution: Solution) -> tuple[Mapping[int, Array], Array]
     return found, total
 
 
-def nudge_currents(solution: Solution) -> Array:
+def nudge_currents(solution: Solved) -> Array:
     """Return the current (B, O) [A] that the nudge takes from the circuit at each output."""
     outputs = solution.outputs
     if solution.nudge is None:
@@ -67,7 +83,7 @@ def nudge_currents(solution: Solution) -> Array:
     return out
 
 
-def powers(solution: Solution) -> dict[str, Array]:
+def powers(solution: Solved) -> dict[str, Array]:
     """Return the power (B,) [W] that each part of the circuit takes, negative where it delivers.
 
     The parts are banks and couplings by name, and ``"(inputs)"`` and ``"(nudge)"`` where there are some. By

@@ -430,7 +430,11 @@ class Model:
     def slots(self) -> Slots:
         """Where slopes of nonlinear elements and of a nudge enter the Jacobian."""
         circuit = self.circuit
-        return circuit.reuse("slots", circuit.constraint_banks, lambda: Slots(self))
+        return circuit.reuse(
+            "slots",
+            circuit.constraint_banks,
+            lambda: Slots(self.plan, circuit, self.t, self.w, self.junction_pins),
+        )
 
 
 def _one_port(bank: Bank) -> type[OnePort]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from analogep.solve.equations.model import Model
+from analogep.circuit import Circuit
+from analogep.solve.equations.plan import Plan
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -20,10 +18,18 @@ class Slots:
 
     The slopes of one sample, in order: nonlinear one-ports (E,), entries of nonlinear multi-ports, then the
     nudge's slopes (O, O).
+
+    Parameters
+    ----------
+    plan, circuit
+        The unknowns, and the circuit that they are of.
+    t, w
+        By what each node's (N,) unknown counts in its voltage, and its current in the unknown's row.
+    junctions
+        Pins (E, 2) of the nonlinear one-ports.
     """
 
-    def __init__(self, model: Model) -> None:
-        plan, circuit = model.plan, model.circuit
+    def __init__(self, plan: Plan, circuit: Circuit, t: Array, w: Array, junctions: Index) -> None:
         entries: list[tuple[Index, Index, Index, Array]] = []
         start = 0
 
@@ -31,12 +37,11 @@ class Slots:
             keep = (rows >= 0) & (columns >= 0)
             entries.append((rows[keep], columns[keep], slopes[keep], factor[keep]))
 
-        pins = model.junction_pins
-        u, t, w = plan.unknown[pins], model.t[pins], model.w[pins]
-        order = np.arange(len(pins))
+        u, tu, wu = plan.unknown[junctions], t[junctions], w[junctions]
+        order = np.arange(len(junctions))
         for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
-            pair(u[:, a], u[:, b], order, sign * w[:, a] * t[:, b])
-        start += len(pins)
+            pair(u[:, a], u[:, b], order, sign * wu[:, a] * tu[:, b])
+        start += len(junctions)
         for b in plan.multiport_banks:
             bank = circuit.banks[b]
             if bank.device.linear:
@@ -44,8 +49,8 @@ class Slots:
             local = plan.local_unknowns(circuit, b)
             count = local.shape[1]
             ones = np.ones((bank.size, count - len(bank.device.pins)))
-            wl = np.concatenate([model.w[bank.pins], ones], axis=1)
-            tl = np.concatenate([model.t[bank.pins], ones], axis=1)
+            wl = np.concatenate([w[bank.pins], ones], axis=1)
+            tl = np.concatenate([t[bank.pins], ones], axis=1)
             order = np.arange(bank.size) * count * count
             for i in range(count):
                 for j in range(count):
@@ -54,7 +59,7 @@ class Slots:
         self.nudge_start = start
         outs = circuit.output_pairs
         number = len(outs)
-        uo, to, wo = plan.unknown[outs], model.t[outs], model.w[outs]
+        uo, to, wo = plan.unknown[outs], t[outs], w[outs]
         first, second = np.divmod(np.arange(number * number), max(number, 1))
         for a, b, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
             pair(

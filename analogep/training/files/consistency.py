@@ -15,7 +15,7 @@ from analogep.errors import Fault, FaultsError, InputError
 from analogep.kinds import is_number, is_whole
 from analogep.training.files.checkpoint import Checkpoint
 from analogep.training.problem import Problem
-from analogep.training.runners.general import Runner
+from analogep.training.runners.base import Runner
 
 Arrays = Mapping[str, NDArray[Any]]
 

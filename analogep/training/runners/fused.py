@@ -18,7 +18,8 @@ from analogep.learning.rules.base import EquilibriumPropagation
 from analogep.learning.rules.registry import PhaseRule
 from analogep.solve.compiled import is_kept
 from analogep.training.problem import Problem, Volts
-from analogep.training.runners.general import Arrays, Chunk, GeneralRunner
+from analogep.training.runners.base import Arrays, Chunk
+from analogep.training.runners.general import GeneralRunner
 
 Array = NDArray[np.float64]
 
