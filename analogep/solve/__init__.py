@@ -8,7 +8,7 @@ from analogep.solve.newton.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge, SineNudge
 from analogep.solve.operating import METHODS, Method, operating_point
 from analogep.solve.stability.spectrum import stability
-from analogep.solve.time.transient import Stored, Trajectory, TransientOptions, transient
+from analogep.solve.time.transient import Trajectory, TransientOptions, transient
 
 __all__ = [
     "METHODS",
@@ -21,7 +21,6 @@ __all__ = [
     "Nudge",
     "SineNudge",
     "Solution",
-    "Stored",
     "Trajectory",
     "TransientOptions",
     "dc_sweep",

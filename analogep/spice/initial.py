@@ -8,7 +8,7 @@ import numpy as np
 
 from analogep.circuit import Circuit
 from analogep.devices import Inductor
-from analogep.solve import Stored
+from analogep.solve.time.trajectory import Stored
 
 
 def initial_state(circuit: Circuit, nodes: Mapping[str, float], stored: Mapping[str, float]) -> Stored:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
 from analogep.errors import InputError, StartWarning
-from analogep.solve import NewtonOptions, Solution, Stored, TransientOptions, operating_point, transient
+from analogep.solve import NewtonOptions, Solution, TransientOptions, operating_point, transient
 from analogep.solve.analyses.dc_sweep import dc_sweep
 from analogep.solve.operating import Method
+from analogep.solve.time.trajectory import Stored
 from analogep.spice.initial import initial_state
 from analogep.spice.reading.builder import legal_name
 from analogep.spice.reading.cards import METHODS

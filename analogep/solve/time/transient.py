@@ -31,7 +31,7 @@ from analogep.solve.time.trajectory import Stored, Trajectory, TransientOptions
 
 Array = NDArray[np.float64]
 
-__all__ = ["STARTS", "Stored", "Trajectory", "TransientOptions", "settle", "transient"]
+__all__ = ["STARTS", "Trajectory", "TransientOptions", "settle", "transient"]
 
 _ROUNDING = 1e-9  # by which times, relative to the end, may pass it
 
@@ -64,7 +64,7 @@ def transient(
         default the last of ``times``, and ``"equilibrium"`` if there are none.
     v0
         Node voltages (B, N) [V] at time zero, or a solution, of which branch currents and switch positions are
-        taken over, too; or what elements hold, :class:`Stored`, from which the voltages just after zero follow.
+        taken over, too; or what elements hold (:class:`~analogep.solve.time.trajectory.Stored`, of netlists).
     options
         Method, tolerances, and the leaky integrator's node capacitance.
     newton_options
