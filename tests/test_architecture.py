@@ -168,7 +168,7 @@ def test_the_walk_sees_an_import_that_points_up(module: str, source: str, fault:
     ("module", "source"),
     [
         ("solve.newton", "from analogep.circuit import Circuit\nfrom .linear import x\nimport numpy"),
-        ("circuit", "def f():\n    from analogep.graph import circuit_from_graph"),
+        ("circuit", "def f():\n    from analogep.circuit.graph import circuit_from_graph"),
         (
             "circuit",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from analogep.solve import Solution",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import circuits, experiments
 
 from analogep.circuit import Bank, Circuit, Crossbar, resistor_bank
+from analogep.circuit.validation import _join_crossbar, _Sets, listing, structural_faults, value_faults
 from analogep.devices import (
     CCCS,
     CCVS,
@@ -28,7 +29,6 @@ from analogep.devices import (
     VoltageSource,
 )
 from analogep.errors import CircuitError, Fault
-from analogep.validation import _join_crossbar, _Sets, listing, structural_faults, value_faults
 
 Edge = tuple[str, str, str, Device]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.crossbars import given_away
+from analogep.circuit.couplings import given_away
 from analogep.errors import InputError
 from analogep.kinds import checked
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.crossbars import given_away
+from analogep.circuit.couplings import given_away
 from analogep.devices import CurrentSource, Resistor
 from analogep.learning.fused.layout import FirstCrossbar, aligned
 from analogep.learning.fused.shape import Array, Index, chain_shape, matrices

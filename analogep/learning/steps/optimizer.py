@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.crossbars import given_away
+from analogep.circuit.couplings import given_away
 from analogep.errors import ConfigError, Fault, InputError
 from analogep.kinds import checked, require_parts
 

@@ -1,6 +1,6 @@
 """What a solver needs to know of a circuit's topology, computed once and reused for every value.
 
-The unknowns are the root nodes that :mod:`analogep.constraints` leaves free, then the branch currents of
+The unknowns are the root nodes that :mod:`analogep.circuit.constraints` leaves free, then the branch currents of
 multi-port devices. The plan numbers them, says where each element's currents and slopes go, and picks an
 *independent set*: unknowns that touch each other nowhere (the hidden nodes of a layered network, say), whose
 diagonal block is eliminated elementwise so that only the rest meets a dense factorisation.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.constraints import Elimination, eliminate
+from analogep.circuit.constraints import Elimination, eliminate
 from analogep.devices import Constraint, MultiPort, OnePort
 
 Index = NDArray[np.int64]

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from analogep.circuit import Bank, Circuit
+from analogep.circuit.validation import conducting_pairs
 from analogep.devices import MultiPort, OnePort
-from analogep.validation import conducting_pairs
 
 
 def cutset(circuit: Circuit) -> str:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analogep.circuit.elements import Parts
 from analogep.devices import Constraint
-
-if TYPE_CHECKING:
-    from analogep.circuit import Circuit
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -56,7 +53,7 @@ class Elimination:
     root: Index
     levels: tuple[Level, ...]
 
-    def factors(self, circuit: Circuit) -> tuple[Array, Array, Array]:
+    def factors(self, circuit: Parts) -> tuple[Array, Array, Array]:
         """Return (t, w, c), each (N,): v = t · v(root) + c [V], and i(root) = Σ w · i(node)."""
         count = len(circuit.nodes)
         t, w, c = np.ones(count), np.ones(count), np.zeros(count)
@@ -72,7 +69,7 @@ class Elimination:
         return t, w, c
 
 
-def eliminate(circuit: Circuit) -> Elimination:
+def eliminate(circuit: Parts) -> Elimination:
     """Return the forest of constraints of ``circuit``.
 
     Raises

@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analogep.crossbars import Crossbar, TransconductanceCrossbar, frozen
-from analogep.devices import Constraint, Device, Resistor, Waveform, device_name
+from analogep.circuit.couplings import Crossbar, TransconductanceCrossbar, frozen
+from analogep.circuit.elements import Bank, Topology
+from analogep.circuit.validation import structural_faults, value_faults
+from analogep.devices import Constraint, Resistor, Waveform, device_name
 from analogep.errors import CircuitError, Fault, InputError
-from analogep.kinds import checked, is_numbers, is_whole, shown
+from analogep.kinds import checked, is_numbers, shown
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GROUND", "Bank", "Circuit", "Crossbar", "Topology", "TransconductanceCrossbar", "resistor_bank"]
-
-GROUND = "0"
-"""Name of the ground node; its index is 0 in every circuit."""
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -38,65 +36,6 @@ def _numbers(values: ArrayLike, what: str) -> Array:
     if not is_numbers(values):
         raise InputError(f"{what}: not an array of numbers ({shown(values)})")
     return np.asarray(values, dtype=float)
-
-
-@checked(CircuitError, "bank")
-@dataclass(frozen=True, eq=False)
-class Bank:
-    """All elements of one device type that share a name and a trainability, as arrays.
-
-    Attributes
-    ----------
-    name
-        Name of the bank; its parameters are called ``"<name>.<parameter>"``.
-    device
-        The device class, whose static methods evaluate the law.
-    pins
-        Node index of each pin, (E, P).
-    values
-        Parameter arrays (E,), in SI units.
-    names
-        Element names, E of them.
-    trainable
-        Names of the parameters that learning may change.
-    """
-
-    name: str
-    device: type[Device]
-    pins: Index
-    values: Mapping[str, Array]
-    names: tuple[str, ...]
-    trainable: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pins", frozen(self.pins, np.int64))
-        object.__setattr__(self, "values", {k: frozen(v, float) for k, v in self.values.items()})
-        object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "trainable", frozenset(self.trainable))
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return len(self.names)
-
-    def element(self, e: int) -> Device:
-        """Return element ``e`` as a device instance (without its pins, and without its source's waveform)."""
-        if not is_whole(e) or not 0 <= e < self.size:
-            raise InputError(
-                f"bank {self.name} has no element {shown(e)}; its elements count from 0 to {self.size - 1}"
-            )
-        return self.device(**{k: float(v[e]) for k, v in self.values.items()})
-
-
-class Topology:
-    """Shared by circuits that differ only in parameter values.
-
-    ``derived`` holds what solvers computed from the topology alone (plans), so that it is computed once. It
-    is a cache: deleting an entry changes speed, never a result.
-    """
-
-    def __init__(self) -> None:
-        self.derived: dict[str, Any] = {}
 
 
 @checked(CircuitError, "circuit")
@@ -160,8 +99,6 @@ class Circuit:
         object.__setattr__(self, "models", dict(self.models))
         object.__setattr__(self, "transconductances", tuple(self.transconductances))
         if not self.checked:
-            from analogep.validation import structural_faults, value_faults
-
             faults = structural_faults(self) or value_faults(self)
             if faults:
                 raise CircuitError("circuit", faults)
@@ -175,16 +112,16 @@ class Circuit:
         inputs: Sequence[Any] | None = None,
         outputs: Sequence[Any] | None = None,
     ) -> Circuit:
-        """Build a circuit from a networkx graph; see :func:`analogep.graph.circuit_from_graph`."""
-        from analogep.graph import circuit_from_graph
+        """Build a circuit from a networkx graph; see :func:`analogep.circuit.graph.parts_of_graph`."""
+        from analogep.circuit.graph import parts_of_graph  # networkx takes a fifth of a second to load
 
-        return circuit_from_graph(graph, inputs, outputs)
+        return cls(**parts_of_graph(graph, inputs, outputs))
 
     def to_graph(self) -> nx.MultiDiGraph:
-        """Return the circuit as a networkx graph; see :func:`analogep.graph.circuit_to_graph`."""
-        from analogep.graph import circuit_to_graph
+        """Return the circuit as a networkx graph; see :func:`analogep.circuit.graph.graph_of`."""
+        from analogep.circuit.graph import graph_of
 
-        return circuit_to_graph(self)
+        return graph_of(self)
 
     # --- ports -----------------------------------------------------------------------------------------
 
@@ -340,8 +277,6 @@ class Circuit:
         if faults:
             raise CircuitError("parameter update", faults)
         changed = self._with(new)
-        from analogep.validation import value_faults
-
         faults = value_faults(changed, only=frozenset(new))
         if faults:
             raise CircuitError("parameter update", faults)
@@ -455,19 +390,4 @@ def _description(circuit: Circuit) -> tuple[Any, ...]:
         tuple(crossbars),
         tuple(couplings),
         dict(circuit.waveforms),
-    )
-
-
-@checked(CircuitError, "bank")
-def resistor_bank(
-    name: str, pins: ArrayLike, conductance: ArrayLike, names: Sequence[str], *, trainable: bool = False
-) -> Bank:
-    """Return a bank of resistors [S]; a shorthand for builders."""
-    return Bank(
-        name,
-        Resistor,
-        np.asarray(pins).reshape(-1, 2),
-        {"conductance": np.asarray(conductance, float)},
-        tuple(names),
-        frozenset({"conductance"} if trainable else ()),
     )

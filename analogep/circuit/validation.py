@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analogep.circuit.constraints import ConstraintError, eliminate
+from analogep.circuit.elements import Parts
 from analogep.devices import Constraint, CurrentSource, MultiPort, OnePort, VoltageSource
 from analogep.devices.probe import law_faults
 from analogep.errors import Fault
-
-if TYPE_CHECKING:
-    from analogep.circuit import Circuit
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
 _LISTED = 8  # names listed in one message before "and n more"
@@ -51,7 +49,7 @@ class _Sets:
         return a != b
 
 
-def structural_faults(circuit: Circuit) -> list[Fault]:
+def structural_faults(circuit: Parts) -> list[Fault]:
     """Return the faults of names, shapes, pins, ports and constraint loops."""
     faults = [*_name_faults(circuit), *_shape_faults(circuit)]
     if faults:
@@ -62,12 +60,12 @@ def structural_faults(circuit: Circuit) -> list[Fault]:
     return faults
 
 
-def _indices_exist(circuit: Circuit) -> bool:
+def _indices_exist(circuit: Parts) -> bool:
     used = [circuit.input_nodes, *(bank.pins.ravel() for bank in circuit.banks)]
     return all(((index >= 0) & (index < len(circuit.nodes))).all() for index in used)
 
 
-def _name_faults(circuit: Circuit) -> Iterator[Fault]:
+def _name_faults(circuit: Parts) -> Iterator[Fault]:
     if not circuit.nodes or circuit.nodes[0] != "0":
         yield Fault("nodes", 'the first node must be ground, "0"')
     for name in circuit.nodes[1:]:
@@ -92,7 +90,7 @@ def _name_faults(circuit: Circuit) -> Iterator[Fault]:
     yield from _repeats("element", elements)
 
 
-def _taken_by_crossbars(circuit: Circuit, elements: Iterable[str]) -> Iterator[Fault]:
+def _taken_by_crossbars(circuit: Parts, elements: Iterable[str]) -> Iterator[Fault]:
     """Elements called like one of a crossbar's own."""
     prefixes = tuple(f"{c.name.lower()}_" for c in circuit.couplings)
     suspects = {name.lower() for name in elements if prefixes and name.lower().startswith(prefixes)}
@@ -109,7 +107,7 @@ def _repeats(what: str, names: Iterable[str]) -> Iterator[Fault]:
             )
 
 
-def _shape_faults(circuit: Circuit) -> Iterator[Fault]:
+def _shape_faults(circuit: Parts) -> Iterator[Fault]:
     for bank in circuit.banks:
         expected = (bank.size, len(bank.device.pins))
         if bank.pins.shape != expected:
@@ -147,7 +145,7 @@ def _shape_faults(circuit: Circuit) -> Iterator[Fault]:
                 yield Fault(where, f"{key} has shape {value.shape}, expected {expected}")
 
 
-def _pin_faults(circuit: Circuit) -> Iterator[Fault]:
+def _pin_faults(circuit: Parts) -> Iterator[Fault]:
     count = len(circuit.nodes)
     for bank in circuit.banks:
         outside = (bank.pins < 0) | (bank.pins >= count)
@@ -167,7 +165,7 @@ def _pin_faults(circuit: Circuit) -> Iterator[Fault]:
             yield Fault(f"crossbar {c.name}", f"nodes appear more than once as row or column: {names}")
 
 
-def _port_faults(circuit: Circuit) -> Iterator[Fault]:
+def _port_faults(circuit: Parts) -> Iterator[Fault]:
     count = len(circuit.nodes)
     if ((circuit.input_nodes < 0) | (circuit.input_nodes >= count)).any():
         yield Fault("inputs", "an input node does not exist")
@@ -183,7 +181,7 @@ def _port_faults(circuit: Circuit) -> Iterator[Fault]:
             yield Fault(f"output {circuit.nodes[plus]}", "an output needs two different nodes, or one node")
 
 
-def _waveform_faults(circuit: Circuit) -> Iterator[Fault]:
+def _waveform_faults(circuit: Parts) -> Iterator[Fault]:
     if not circuit.waveforms:
         return
     kinds = {name: bank.device for bank in circuit.banks for name in bank.names}
@@ -195,7 +193,7 @@ def _waveform_faults(circuit: Circuit) -> Iterator[Fault]:
             yield Fault(name, f"a {kind} has no waveform; only voltage_source and current_source have one")
 
 
-def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
+def _constraint_faults(circuit: Parts) -> Iterator[Fault]:
     """Voltage-source loops, nodes driven twice, and loops of amplifiers."""
     sets = _Sets(len(circuit.nodes))
     reported: set[str] = set()
@@ -223,17 +221,15 @@ def _constraint_faults(circuit: Circuit) -> Iterator[Fault]:
     yield from (fault for fault in _undirectable(circuit) if fault.where not in reported)
 
 
-def _undirectable(circuit: Circuit) -> Iterator[Fault]:
+def _undirectable(circuit: Parts) -> Iterator[Fault]:
     """Amplifier outputs that sources tie together in a way that leaves no node to solve from."""
-    from analogep.constraints import ConstraintError, eliminate
-
     try:
         eliminate(circuit)
     except ConstraintError as error:
         yield Fault(error.element, str(error))
 
 
-def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[Fault]:
+def value_faults(circuit: Parts, only: frozenset[str] | None = None) -> list[Fault]:
     """Return the faults of parameter values, and of conduction paths if those are legal.
 
     Parameters
@@ -270,7 +266,7 @@ def value_faults(circuit: Circuit, only: frozenset[str] | None = None) -> list[F
     return faults
 
 
-def _may_disconnect(circuit: Circuit, only: frozenset[str]) -> bool:
+def _may_disconnect(circuit: Parts, only: frozenset[str]) -> bool:
     """Whether an update may have opened a path: some changed element does not conduct, by its own word."""
     for c in circuit.crossbars:
         if f"{c.name}.conductance" in only and c.conductance.size and c.conductance.min() == 0.0:
@@ -283,7 +279,7 @@ def _may_disconnect(circuit: Circuit, only: frozenset[str]) -> bool:
     return False
 
 
-def _path_faults(circuit: Circuit) -> Iterator[Fault]:
+def _path_faults(circuit: Parts) -> Iterator[Fault]:
     """Nodes that nothing touches, and groups of nodes without a path to a fixed potential."""
     count = len(circuit.nodes)
     touched = np.zeros(count, dtype=bool)
@@ -321,7 +317,7 @@ def _path_faults(circuit: Circuit) -> Iterator[Fault]:
         )
 
 
-def _state_nodes(circuit: Circuit) -> set[str]:
+def _state_nodes(circuit: Parts) -> set[str]:
     """Return the nodes with a capacitor to which a law of several voltages gives a current.
 
     What they have at rest follows from that law, where it follows from anything; over time, from where they start.

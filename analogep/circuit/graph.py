@@ -11,7 +11,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from analogep.circuit import GROUND, Bank, Circuit, Crossbar, TransconductanceCrossbar
+from analogep.circuit.couplings import Crossbar, TransconductanceCrossbar
+from analogep.circuit.elements import GROUND, Bank, Parts
 from analogep.devices import (
     VCCS,
     CurrentSource,
@@ -48,17 +49,17 @@ def _is_hashable(node: object) -> bool:
 
 
 @checked(CircuitError, "graph")
-def circuit_from_graph(
+def parts_of_graph(
     graph: nx.MultiDiGraph, inputs: Sequence[Any] | None = None, outputs: Sequence[Any] | None = None
-) -> Circuit:
-    """Build a circuit from a networkx graph.
+) -> dict[str, Any]:
+    """Return the fields of the :class:`~analogep.circuit.circuit.Circuit` that a networkx graph describes.
 
     Parameters
     ----------
     graph
         A ``MultiDiGraph`` whose edges carry ``device=`` (a device instance) and optionally ``name=``,
         ``trainable=`` (true, or a parameter name, or several), ``bank=`` (name of the parameter block) and
-        ``crossbar=(name, row, column)`` (see :func:`circuit_to_graph`). The edge runs from the device's first pin
+        ``crossbar=(name, row, column)`` (see :func:`graph_of`). The edge runs from the device's first pin
         to its second; devices with more pins name the nodes of the others as ``control=``: (cp, cn) of a
         controlled source or a switch, (gate, bulk) of a MOSFET. Nodes may carry ``role=`` ``"ground"``,
         ``"input"`` or ``"output"``; nodes called 0, "0" or "gnd" are ground. Node names that start with a digit
@@ -125,15 +126,15 @@ def circuit_from_graph(
     banks, crossbars, couplings = builder.build()
     if faults:
         raise CircuitError("graph", faults)
-    return Circuit(
-        tuple(nodes),
-        banks,
-        crossbars,
-        np.array(input_nodes, np.int64),
-        np.array(output_pairs, np.int64),
-        builder.waveforms,
-        couplings,
-    )
+    return {
+        "nodes": tuple(nodes),
+        "banks": banks,
+        "crossbars": crossbars,
+        "input_nodes": np.array(input_nodes, np.int64),
+        "output_pairs": np.array(output_pairs, np.int64),
+        "waveforms": builder.waveforms,
+        "transconductances": couplings,
+    }
 
 
 _Cells = dict[tuple[int, int], tuple[int, int, float]]
@@ -319,8 +320,8 @@ def _trainable(device: Device, wish: object) -> frozenset[str]:
     return frozenset(names)
 
 
-def circuit_to_graph(circuit: Circuit) -> nx.MultiDiGraph:
-    """Return a graph that :func:`circuit_from_graph` turns into an equal circuit.
+def graph_of(circuit: Parts) -> nx.MultiDiGraph:
+    """Return a graph that :func:`parts_of_graph` turns into an equal circuit.
 
     Crossbars are expanded into single resistors that carry ``crossbar=(name, row, column)``, couplings by
     transconductance into mutual transconductances, or VCCSs with ``crossbar=(name, direction, row, column)``.
