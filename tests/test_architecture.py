@@ -33,8 +33,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-FULL = 22
-"""Files of one folder at most: of devices today, one each."""
+FULL = 15
+"""Files of one folder at most."""
 
 # Library: the places that may import it.
 PLACES = {

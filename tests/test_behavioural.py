@@ -22,7 +22,7 @@ from analogep.devices import (
     device_name,
     device_named,
 )
-from analogep.devices.expression import parse
+from analogep.devices.expressions.expression import parse
 from analogep.errors import CircuitError
 from analogep.learning import Adjoint, FiniteDifference
 from analogep.solve import operating_point

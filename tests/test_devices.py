@@ -30,7 +30,7 @@ from analogep.devices import (
     Switch,
 )
 from analogep.devices.base import Primitive
-from analogep.devices.junction_diode import knee_voltage
+from analogep.devices.semiconductors.junction_diode import knee_voltage
 from analogep.errors import CircuitError
 from analogep.solve import operating_point
 

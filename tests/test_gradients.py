@@ -27,7 +27,7 @@ from analogep.devices import (
     MultiPort,
     Resistor,
 )
-from analogep.devices.mosfet import _turn_on
+from analogep.devices.semiconductors.mosfet import _turn_on
 from analogep.errors import ConvergenceError, InputError, RuleError
 from analogep.learning import (
     SGD,

@@ -6,27 +6,27 @@ below. The laws that every member obeys (derivatives, co-content, SPICE parity) 
 
 from analogep.devices.amplifier import BidirectionalAmplifier
 from analogep.devices.base import Constraint, Device, MultiPort, OnePort, Parameter
-from analogep.devices.behavioural import (
+from analogep.devices.capacitor import Capacitor
+from analogep.devices.expressions.behavioural import (
     Behavioural,
     BehaviouralVoltage,
     behavioural,
     behavioural_class,
     behavioural_voltage,
 )
-from analogep.devices.capacitor import Capacitor
-from analogep.devices.controlled import CCCS, CCVS, VCCS, VCVS
-from analogep.devices.diode import Diode
-from analogep.devices.ideal_diode import IdealDiode
 from analogep.devices.inductor import Inductor
-from analogep.devices.junction_diode import JunctionDiode
-from analogep.devices.mosfet import NMOS, PMOS, Mosfet
-from analogep.devices.mutual_transconductance import MutualTransconductance
 from analogep.devices.resistor import Resistor
+from analogep.devices.semiconductors.diode import Diode
+from analogep.devices.semiconductors.ideal_diode import IdealDiode
+from analogep.devices.semiconductors.junction_diode import JunctionDiode
+from analogep.devices.semiconductors.mosfet import NMOS, PMOS, Mosfet
 from analogep.devices.sinh_resistor import SinhResistor
-from analogep.devices.sources import CurrentSource, VoltageSource
+from analogep.devices.sources.controlled import CCCS, CCVS, VCCS, VCVS
+from analogep.devices.sources.independent import CurrentSource, VoltageSource
+from analogep.devices.sources.mutual_transconductance import MutualTransconductance
+from analogep.devices.sources.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
 from analogep.devices.switch import Switch
 from analogep.devices.tanh_neuron import TanhNeuron
-from analogep.devices.waveforms import WAVEFORMS, PiecewiseLinear, Pulse, Sine, Waveform
 from analogep.errors import InputError
 from analogep.kinds import checked
 

@@ -13,8 +13,8 @@ from strategies import DEVICES, banks_of
 
 from analogep.circuit import Circuit
 from analogep.devices import NMOS, PMOS, Diode, JunctionDiode, MultiPort
-from analogep.devices.depletion import depletion
-from analogep.devices.junction_diode import static_law
+from analogep.devices.semiconductors.depletion import depletion
+from analogep.devices.semiconductors.junction_diode import static_law
 from analogep.errors import NetlistError
 from analogep.solve import TransientOptions, operating_point, transient
 from analogep.spice import from_netlist, to_netlist

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from analogep.circuit import Bank, Circuit
 from analogep.constants import thermal_voltage
 from analogep.devices import Capacitor, CurrentSource, Diode, Resistor
-from analogep.devices.waveforms import Sine
+from analogep.devices.sources.waveforms import Sine
 from analogep.errors import EngineError, InputError
 from analogep.solve import CurrentNudge
 from analogep.solve import transient as native

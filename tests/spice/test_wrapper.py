@@ -13,7 +13,7 @@ from test_layers import network
 
 from analogep.circuit import Bank, Circuit, resistor_bank
 from analogep.devices import REGISTRY, Capacitor, Diode, IdealDiode, VoltageSource
-from analogep.devices.waveforms import Pulse
+from analogep.devices.sources.waveforms import Pulse
 from analogep.errors import InputError
 from analogep.solve import ConductanceNudge, operating_point
 from analogep.spice import from_netlist, to_netlist, write

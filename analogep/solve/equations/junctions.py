@@ -1,7 +1,7 @@
 """Compiled evaluation of large banks of diodes, element by element (numba).
 
-The laws are those of :mod:`analogep.devices.diode` and of :func:`analogep.solve.equations.load_line.meet_load`,
-without their temporary arrays.
+The laws are those of :mod:`analogep.devices.semiconductors.diode` and of
+:func:`analogep.solve.equations.load_line.meet_load`, without their temporary arrays.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices.base import Values
-from analogep.devices.diode import LOAD_TOLERANCE, critical_voltage, junction_width
+from analogep.devices.semiconductors.diode import LOAD_TOLERANCE, critical_voltage, junction_width
 from analogep.solve.compiled import compiled
 from analogep.solve.layered.kernels import _diode, _junction
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analogep.circuit import Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Constraint, Diode, IdealDiode, Resistor, SinhResistor, TanhNeuron
-from analogep.devices.diode import junction_width
+from analogep.devices.semiconductors.diode import junction_width
 from analogep.errors import ConvergenceError
 from analogep.solve.answers.outcome import failure_message, finish
 from analogep.solve.answers.solution import Solution

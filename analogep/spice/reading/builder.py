@@ -10,7 +10,7 @@ import numpy as np
 
 from analogep.circuit import Bank, Circuit, Crossbar, TransconductanceCrossbar
 from analogep.devices import Device
-from analogep.devices.waveforms import Waveform
+from analogep.devices.sources.waveforms import Waveform
 from analogep.errors import CircuitError, Fault, NetlistError
 from analogep.spice.text.lexer import Place, Source
 

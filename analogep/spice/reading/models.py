@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analogep.constants import (
     CELSIUS_ZERO,
 )
-from analogep.devices.meyer import OXIDE_PERMITTIVITY
+from analogep.devices.semiconductors.meyer import OXIDE_PERMITTIVITY
 from analogep.spice.text.words import number_of
 
 

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from analogep.devices.behavioural import Behavioural, behavioural_class
-from analogep.devices.expression import parse, spell, with_magnitudes
+from analogep.devices.expressions.behavioural import Behavioural, behavioural_class
+from analogep.devices.expressions.expression import parse, spell, with_magnitudes
 from analogep.errors import CircuitError
 from analogep.spice.text.expressions import Function, evaluate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analogep.devices.waveforms import PiecewiseLinear, Pulse, Sine, Waveform
+from analogep.devices.sources.waveforms import PiecewiseLinear, Pulse, Sine, Waveform
 from analogep.spice.text.analyses import Analysis, Transient
 from analogep.spice.text.statements import Statement
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices import Device, PiecewiseLinear, Waveform, device_name
-from analogep.devices.waveforms import WAVEFORMS
+from analogep.devices.sources.waveforms import WAVEFORMS
 from analogep.errors import CircuitError
 
 Array = NDArray[np.float64]

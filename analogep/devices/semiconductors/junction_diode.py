@@ -10,8 +10,14 @@ import numpy as np
 
 from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
-from analogep.devices.depletion import FORWARD, GRADING, depletion
-from analogep.devices.diode import MAX_EXPONENT, critical_voltage, junction_law, junction_width, limit_junction
+from analogep.devices.semiconductors.depletion import FORWARD, GRADING, depletion
+from analogep.devices.semiconductors.diode import (
+    MAX_EXPONENT,
+    critical_voltage,
+    junction_law,
+    junction_width,
+    limit_junction,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class JunctionDiode(MultiPort):
         Vz = BV − nz V_T ln(IBV/Is + 1 − Vz/V_T)        (Vz = BV where IBV < Is BV/V_T)
 
     so that about IBV flows at −BV; nz is ``breakdown_emission``. Over time the charge
-    q = q_depletion(v) + ``transit_time`` · i(v) adds dq/dt; see :func:`~analogep.devices.depletion.depletion`.
-    At rest it has no effect.
+    q = q_depletion(v) + ``transit_time`` · i(v) adds dq/dt; see
+    :func:`~analogep.devices.semiconductors.depletion.depletion`. At rest it has no effect.
 
     A resistor in series stands for a series resistance: the charge sits at the inner junction. All values hold at
     ``temperature``; no temperature law is applied.

@@ -12,9 +12,9 @@ import numpy as np
 
 from analogep.constants import NOMINAL_TEMPERATURE, thermal_voltage
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
-from analogep.devices.depletion import FORWARD, GRADING
-from analogep.devices.diode import MAX_EXPONENT, limit_junction
-from analogep.devices.meyer import STORED, Charges, channel, stores
+from analogep.devices.semiconductors.depletion import FORWARD, GRADING
+from analogep.devices.semiconductors.diode import MAX_EXPONENT, limit_junction
+from analogep.devices.semiconductors.meyer import STORED, Charges, channel, stores
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Mosfet(MultiPort, ABC):
     SPICE's.
 
     Over time it also stores charge, none by default: in overlaps of the gate, in the depletion layers of the bulk
-    junctions (:func:`~analogep.devices.depletion.depletion`), and in Meyer's capacitances of the channel
-    (:func:`~analogep.devices.meyer.channel`), whose oxide is ``oxide_thickness`` thick.
+    junctions (:func:`~analogep.devices.semiconductors.depletion.depletion`), and in Meyer's capacitances of the
+    channel (:func:`~analogep.devices.semiconductors.meyer.channel`), whose oxide is ``oxide_thickness`` thick.
     At rest it has no effect.
 
     Source: Shichman & Hodges 1968, IEEE JSSC 3(3); ngspice manual, section "MOSFET models (level 1)".

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analogep.devices.base import Array, Values
-from analogep.devices.depletion import depletion
+from analogep.devices.semiconductors.depletion import depletion
 
 LEAST_SATURATION = 0.025
 """Least saturation voltage [V] in Meyer's capacitances, as SPICE3 has it: it rounds their corner at v_ds = 0."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from analogep.devices.base import Array, MultiPort, Primitive, Values, parameter
-from analogep.devices.expression import Dual, Node, differentiate, parse, spell, steep_arguments
+from analogep.devices.expressions.expression import Dual, Node, differentiate, parse, spell, steep_arguments
 from analogep.errors import CircuitError, Fault
 from analogep.kinds import checked
 
@@ -91,7 +91,8 @@ def behavioural(expression: str, /, control: Sequence[str] = (), **parameters: f
     ----------
     expression
         The current [A] from p to n, for example ``"g*tanh(v(p,n)/v0) + gm*v(gate)"``; see
-        :mod:`analogep.devices.expression` for the grammar. ``v()`` takes p, n, ``0`` and the nodes of ``control``.
+        :mod:`analogep.devices.expressions.expression` for the grammar. ``v()`` takes p, n, ``0`` and the nodes
+        of ``control``.
     control
         Names of the nodes, other than its own, whose voltages the expression uses.
     parameters

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analogep.devices.base import Array, Constraint, Device, OnePort, Primitive, Values, parameter
-from analogep.devices.waveforms import WAVEFORMS, Waveform
+from analogep.devices.sources.waveforms import WAVEFORMS, Waveform
 from analogep.errors import CircuitError, Fault
 
 

@@ -1,0 +1,1 @@
+"""Devices whose law is an expression of a netlist."""

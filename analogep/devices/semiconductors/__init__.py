@@ -1,0 +1,1 @@
+"""Diodes and transistors, and the charges of their junctions and gates."""
