@@ -231,12 +231,13 @@ def test_every_engine_gives_the_same_gradient(diode: Any) -> None:
 
 
 @given(pair=experiments(SMOOTH_CELLS, most_cells=10, conductances=(1e-6, 1e-3)), seed=st.integers(0, 2**16))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_adjoint_is_the_finite_difference_on_any_circuit(pair: tuple[Circuit, np.ndarray], seed: int) -> None:
     circuit, inputs = pair
     assume(circuit.parameters)
     rng = np.random.default_rng(seed)
     free = operating_point(circuit, inputs)
+    assume(free.stable is None or free.stable.all())  # a saddle's neighbours may lead elsewhere, slowly
     targets = free.outputs + rng.uniform(-1.0, 1.0, free.outputs.shape)
     adjoint = Adjoint().gradient(circuit, inputs, targets)
     fine = FiniteDifference(1e-4).gradient(circuit, inputs, targets)

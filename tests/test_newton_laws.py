@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from newton_tools import EPS, Experiment, Tangent, graph, known_to, layered_circuit, ohms, solve
 from strategies import (
@@ -328,6 +328,7 @@ def test_transfer_resistances_of_a_linear_reciprocal_circuit_are_symmetric(exper
     assert np.all(np.abs(moved - moved.T) <= error + error.T)
 
 
+@settings(max_examples=15)
 @given(experiment=experiments(), data=st.data())
 def test_the_order_of_nodes_and_elements_does_not_matter(experiment: Experiment, data: st.DataObject) -> None:
     circuit, inputs = experiment

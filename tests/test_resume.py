@@ -269,7 +269,7 @@ def test_training_in_a_thread_watches_no_signals(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_line_stops_and_resumes(number: int, tmp_path: Path) -> None:
     """The signal comes once the folder is there; the printed command goes on to the undisturbed result."""
-    config = _digits().changed(training={"epochs": 12})
+    config = _digits().changed(training={"epochs": 5})
     path = tmp_path / "some config.toml"
     path.write_text(config.to_toml(), encoding="utf-8")
     environment = {**os.environ, "PATH": ""}  # no ngspice: verification is another test's

@@ -7,7 +7,7 @@ from analogep.solve.answers.solution import Solution
 from analogep.solve.newton.newton import NewtonOptions
 from analogep.solve.nudge import ConductanceNudge, CurrentNudge, Nudge, SineNudge
 from analogep.solve.operating import METHODS, Method, operating_point
-from analogep.solve.stability.spectrum import stability
+from analogep.solve.stable_points.spectrum import stability
 from analogep.solve.time.transient import Trajectory, TransientOptions, transient
 
 __all__ = [

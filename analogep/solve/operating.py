@@ -22,7 +22,7 @@ from analogep.solve.newton.newton import NewtonOptions
 from analogep.solve.newton.refine import refine
 from analogep.solve.newton.strategies import robust_newton
 from analogep.solve.nudge import Nudge, SineNudge
-from analogep.solve.stability.leaving import settled
+from analogep.solve.stable_points.leaving import settled
 from analogep.solve.time.transient import settle
 
 Array = NDArray[np.float64]

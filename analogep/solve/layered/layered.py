@@ -30,7 +30,7 @@ from analogep.solve.newton.newton import NewtonOptions, NewtonResult, residual_b
 from analogep.solve.newton.plausible import implausible
 from analogep.solve.newton.strategies import Attempt, robust_newton
 from analogep.solve.nudge import Nudge
-from analogep.solve.stability.leaving import settled
+from analogep.solve.stable_points.leaving import settled
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -18,7 +18,7 @@ from analogep.solve.equations.stamps import scatter_add
 from analogep.solve.equations.system import System
 from analogep.solve.linear.spanning import linear_hold, newton_by_cuts, spanning_cuts
 from analogep.solve.newton.newton import NewtonResult
-from analogep.solve.stability.spectrum import monotone
+from analogep.solve.stable_points.spectrum import monotone
 
 Array = NDArray[np.float64]
 

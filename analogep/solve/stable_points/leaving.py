@@ -21,7 +21,7 @@ from analogep.solve.equations.system import System
 from analogep.solve.newton.newton import Anchor, NewtonOptions, NewtonResult, newton
 from analogep.solve.newton.plausible import implausible
 from analogep.solve.newton.strategies import Attempt, certify, merge
-from analogep.solve.stability.spectrum import NODE_CAPACITANCE, Modes, fastest, monotone
+from analogep.solve.stable_points.spectrum import NODE_CAPACITANCE, Modes, fastest, monotone
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -34,6 +34,7 @@ _SHORT = 0.5
 """Steps while a mode grows, in its own time constants: below 1, the step's equations have one solution nearby."""
 
 _STEPS = 150
+_FAILURES = 10  # steps without a solution: the way ends at a wall that the circuit's equations have
 _ROUNDS = 2
 _OCTAVES = 2.0  # samples whose rates differ by more, in log2, are followed apart
 
@@ -105,7 +106,7 @@ def _leave(
     """Lead unstable samples on; return the result, unchanged where that fails, and which are stable."""
     ok = np.zeros(len(result.x), dtype=bool)
     for sign in (1.0, -1.0):
-        left = np.flatnonzero(~ok)
+        left = np.flatnonzero(~ok & ((sign > 0.0) | (modes.turns == 0.0)))  # both sides lie on one spiral
         if not len(left):
             break
         end = _one_way(system.select(left), result.x[left], _select(modes, left), sign, options)
@@ -169,13 +170,14 @@ def _follow(
     bound = _FAR * np.maximum(1.0, np.abs(system.known).max(axis=1, initial=0.0))
     step = _SHORT / float(pace.max())
     longest, shortest = _LONGEST / float(pace.min()), 1e-6 * step
-    iterations, last = np.zeros(len(x), dtype=np.int64), np.full(len(x), np.inf)
+    iterations, last, failed = np.zeros(len(x), dtype=np.int64), np.full(len(x), np.inf), 0
     for _ in range(_STEPS):
         result = newton(system, target, brief, Anchor(sp.csr_array(storage / step), target), shared)
         iterations += result.iterations
         if not result.converged.all():
             step *= 0.125
-            if step < shortest:
+            failed += 1
+            if step < shortest or failed > _FAILURES:
                 break
             continue
         move = np.abs(result.x - target)[:, :nodes].max(axis=1, initial=0.0)
@@ -208,6 +210,6 @@ def _warn(system: System, modes: Modes, rows: Index, batch: int) -> None:
     )
 
 
-_BRIEF = 60
+_BRIEF = 25
 _LONGEST = 1e6  # last steps, in the time constants of the slowest mode that grows
 _FAR = 1e3  # voltages, relative to the sources' or 1 V, at which a sample has left for infinity
