@@ -71,6 +71,44 @@ def test_sources_deliver_what_all_elements_take(experiment: tuple[aep.Circuit, n
     assert np.all(np.abs(solution.power - delivered) <= allowed)
 
 
+@settings(max_examples=15)
+@given(experiment=nudged())
+def test_the_parts_of_a_circuit_take_what_their_elements_take(
+    experiment: tuple[aep.Circuit, np.ndarray, Nudge | None],
+) -> None:
+    circuit, inputs, nudge = experiment
+    solution = aep.operating_point(circuit, inputs, nudge)
+    powers, v = solution.powers, solution.voltages
+    for bank in circuit.banks:
+        states = [solution.element(name) for name in bank.names]
+        np.testing.assert_allclose(sum(s.power for s in states), powers[bank.name], rtol=1e-9, atol=1e-30)
+        currents = np.stack([s.current for s in states], axis=1)
+        np.testing.assert_array_equal(currents, solution.bank_currents(bank.name))
+        for s, pins in zip(states, bank.pins, strict=True):
+            np.testing.assert_array_equal(s.voltage, v[:, pins[0]] - v[:, pins[1]])
+            assert s.kind == bank.device.kind
+    for coupling in circuit.couplings:
+        states = [solution.element(name) for name in coupling.element_names]
+        assert len(states) == coupling.size
+        scale = max(float(np.abs(s.power).max()) for s in states) * len(states)
+        total = sum(s.power for s in states)
+        np.testing.assert_allclose(total, powers[coupling.name], rtol=1e-9, atol=1e-9 * scale)
+
+
+def test_a_solution_and_its_elements_say_what_they_are_in_a_line() -> None:
+    circuit = aep.networks.crossbar(np.full((2, 1), 1e-3), load=1e-3)
+    solution = aep.operating_point(circuit, [[1.5, 0.0]])
+    assert solution["y0"] == pytest.approx(0.5)
+    cell = solution.element("W1_0_0")
+    assert cell.nodes == ("x0", "y0")
+    assert cell.current[0] == pytest.approx(1e-3)
+    assert repr(cell) == "<resistor W1_0_0 at x0, y0: 1 V, 0.001 A, 0.001 W>"
+    assert repr(solution).startswith("<Solution: 1 sample, 3 nodes, by layered, Kirchhoff's law to ")
+    for name in ("W1_2_0", "W1_00_0", "W1_0", "nobody"):
+        with pytest.raises(aep.errors.InputError, match=name):
+            solution.element(name)
+
+
 def test_every_device_is_in_the_law() -> None:
     assert set(REGISTRY) <= set(ALL_CELLS)
 

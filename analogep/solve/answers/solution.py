@@ -13,6 +13,7 @@ from analogep.circuit import Circuit
 from analogep.errors import InputError
 from analogep.kinds import ByValue, checked
 from analogep.solve.answers.balance import constraint_currents, is_independent, powers
+from analogep.solve.answers.elements import ElementState, element_state
 from analogep.solve.equations.system import pin_currents
 from analogep.solve.nudge import Nudge
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution(ByValue):
     """Operating points of a batch of inputs.
 
@@ -73,6 +74,33 @@ class Solution(ByValue):
     def voltage(self, node: str) -> Array:
         """Return the voltages (B,) [V] of a node."""
         return self.voltages[:, self.circuit.node(node)]
+
+    def __getitem__(self, node: str) -> Array:
+        """Return the voltages (B,) [V] of a node: ``solution["y0"]``."""
+        return self.voltage(node)
+
+    @checked()
+    def element(self, name: str) -> ElementState:
+        """Return voltages, currents and power of one element, also of a cross-point of a crossbar.
+
+        ``solution.element("R1").current`` (B,) [A] flows into the first pin; ``.voltage`` (B,) [V] and ``.power``
+        (B,) [W] go with it.
+
+        Raises
+        ------
+        InputError
+            If the circuit has no such element.
+        """
+        return element_state(self, name)
+
+    def __repr__(self) -> str:
+        batch = len(self.voltages)
+        trouble = "" if self.converged.all() else f", {int((~self.converged).sum())} not converged"
+        missed = f", Kirchhoff's law to {self.residual.max():.3g} A" if batch else ""
+        return (
+            f"<Solution: {batch} sample{'' if batch == 1 else 's'}, {self.voltages.shape[1] - 1} nodes, by "
+            f"{self.engine}{missed}{trouble}>"
+        )
 
     @property
     def outputs(self) -> Array:
