@@ -212,6 +212,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Solution.voltage": {"node": "y"},
     "Solution.bank_currents": {"name": "W"},
+    "Solution.element": {"name": "R0"},
     "Trajectory.voltage": {"node": "y"},
     "Trajectory.current": None,
     "operating_point": {
