@@ -10,7 +10,8 @@ import pytest
 from test_training_config import TABLE, faulty
 
 from analogep.errors import ConfigError, VoltageWarning
-from analogep.learning import Adjoint, rules
+from analogep.learning import Adjoint
+from analogep.learning.rules import base as rules
 from analogep.solve import operating_point
 from analogep.training import (
     EpochMetrics,
