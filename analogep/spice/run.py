@@ -123,7 +123,7 @@ def _one(netlist: Netlist, analysis: Analysis, inputs: Mapping[str, float], meth
         times=times,
         until=analysis.stop,
         nudge=nudge,
-        start="zero" if start is not None or analysis.from_initial else "operating_point",
+        start="operating_point" if start is None else "zero",
         options=_integration(netlist, analysis),
     )
     if analysis.from_initial:

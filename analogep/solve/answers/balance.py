@@ -74,6 +74,12 @@ def constraint_currents(solution: Solved) -> tuple[Mapping[int, Array], Array]:
     return found, total
 
 
+def bank_pin_currents(solution: Solved, b: int) -> Array:
+    """Return the current (B, E, P) [A] into each pin of a bank's elements, sources and amplifiers included."""
+    into = pin_currents(solution.circuit, b, solution.voltages, solution.branches, solution.states)
+    return constraint_currents(solution)[0][b] if into is None else into
+
+
 def nudge_currents(solution: Solved) -> Array:
     """Return the current (B, O) [A] that the nudge takes from the circuit at each output."""
     outputs = solution.outputs

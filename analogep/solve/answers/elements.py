@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit, Crossbar, TransconductanceCrossbar
 from analogep.errors import InputError
 from analogep.kinds import ByValue, nearest, shown
-from analogep.solve.answers.balance import Solved, constraint_currents
-from analogep.solve.equations.system import pin_currents
+from analogep.solve.answers.balance import Solved, bank_pin_currents
 
 Array = NDArray[np.float64]
 
@@ -78,10 +77,7 @@ def element_state(solved: Solved, name: str) -> ElementState:
         if name not in bank.names:
             continue
         e = bank.names.index(name)
-        into = pin_currents(circuit, b, v, solved.branches, solved.states)
-        if into is None:
-            into = constraint_currents(solved)[0][b]
-        pins = bank.pins[e]
+        pins, into = bank.pins[e], bank_pin_currents(solved, b)
         return ElementState(name, bank.device.kind, _named(circuit, pins), v[:, pins], into[:, e])
     for c in circuit.couplings:
         found = _cell(circuit, c, v, name) if name.startswith(f"{c.name}_") else None

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from analogep.circuit import Circuit
 from analogep.errors import InputError
 from analogep.kinds import ByValue, checked
-from analogep.solve.answers.balance import constraint_currents, is_independent, powers
+from analogep.solve.answers.balance import bank_pin_currents, is_independent, powers
 from analogep.solve.answers.elements import ElementState, element_state
-from analogep.solve.equations.system import pin_currents
 from analogep.solve.nudge import Nudge
 
 if TYPE_CHECKING:
@@ -119,10 +118,7 @@ class Solution(ByValue):
         for b, bank in enumerate(self.circuit.banks):
             if bank.name != name:
                 continue
-            into = pin_currents(self.circuit, b, self.voltages, self.branches, self.states)
-            if into is None:
-                into = constraint_currents(self)[0][b]
-            first: Array = into[..., 0]
+            first: Array = bank_pin_currents(self, b)[..., 0]
             return first
         known = ", ".join(bank.name for bank in self.circuit.banks)
         raise InputError(f"the circuit has no bank {name!r}; its banks are {known or 'none'}")

@@ -119,8 +119,11 @@ def _unit_voltage(model: Model, bank: str, element: int) -> Array:
     return driven - rest
 
 
-def charges(model: Model, volts: Array) -> Array:
-    """Return the linear part of the charge rows (K, n) that node voltages (K, N) alone give."""
+def charges(model: Model, volts: Array, across: Mapping[int, Array] | None = None) -> Array:
+    """Return the linear part of the charge rows (K, n) that node voltages (K, N) alone give.
+
+    Capacitors of a bank in ``across`` are at its voltages (E,) instead, where these are not NaN.
+    """
     circuit, plan = model.circuit, model.plan
     charge = np.zeros(volts.shape)
     for b in (*plan.linear_banks, *plan.nonlinear_banks):
@@ -128,7 +131,10 @@ def charges(model: Model, volts: Array) -> Array:
         assert issubclass(bank.device, OnePort)
         value = bank.device.capacitance(bank.values)
         if value is not None:
-            q = value * (volts[:, bank.pins[:, 0]] - volts[:, bank.pins[:, 1]])
+            held = volts[:, bank.pins[:, 0]] - volts[:, bank.pins[:, 1]]
+            if across is not None and b in across:
+                held = np.where(np.isnan(across[b]), held, across[b])
+            q = value * held
             scatter_add(charge, bank.pins[:, 0], q)
             scatter_add(charge, bank.pins[:, 1], -q)
     out = model.reduce_currents(charge)

@@ -12,12 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from analogep.circuit import Circuit
-from analogep.devices import OnePort, Waveform
+from analogep.devices import Waveform
 from analogep.errors import ConvergenceError, InputError
 from analogep.solve.answers.outcome import failure_message
 from analogep.solve.answers.solution import Solution
 from analogep.solve.equations.pieces import sharing
-from analogep.solve.equations.stamps import scatter_add
 from analogep.solve.equations.system import System
 from analogep.solve.linear.systems import linear_solver
 from analogep.solve.newton.newton import Anchor, NewtonOptions, newton, residual_bound
@@ -249,20 +248,9 @@ class Stages:
     def holding(self, point: Point, stored: Stored) -> Point:
         """Return the point with the charges that elements hold, whatever the voltages of its sources are."""
         model = self.system.model
-        now = self.system.voltages(point.x)
-        charge = point.charge + charges(model, stored.voltages - now)
-        for b, across in stored.across.items():
-            bank = model.circuit.banks[b]
-            p, n = bank.pins.T
-            left = np.where(np.isnan(across), 0.0, across - (stored.voltages[:, p] - stored.voltages[:, n]))
-            assert issubclass(bank.device, OnePort)
-            more = bank.device.capacitance(bank.values) * left
-            rows = np.zeros_like(now)
-            scatter_add(rows, p, more)
-            scatter_add(rows, n, -more)
-            charge = charge + model.reduce_currents(rows)
+        held = charges(model, stored.voltages, stored.across) - charges(model, self.system.voltages(point.x))
         local = {b: model.local_values(b, stored.voltages, point.x) for b in self.storage.banks}
-        return replace(point, charge=charge, local=local)
+        return replace(point, charge=point.charge + held, local=local)
 
     def settled(self, x: Array) -> NDArray[np.bool_]:
         """Return, per sample (B,), whether Kirchhoff's law holds without the capacitors' currents."""
